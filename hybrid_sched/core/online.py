@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cross-Fill for one task at a time: how both schedulers rank the hosts of a single request.
+
+Nova and Zun ask for one task at a time, so the batch algorithm (paper 5.2) cannot rank by itself. A large task counts as
+a *head* and goes to the host with the most of the dominant resource free; a small one counts as *filler* and goes to
+the most filled open host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hybrid_sched.core.cluster import Host, Snapshot
+from hybrid_sched.core.resources import (
+    Number,
+    Resources,
+    Vector,
+    add,
+    dominant_resource,
+    dominant_share,
+)
+
+
+class Role(StrEnum):
+    """What a task is to Cross-Fill."""
+
+    HEAD = "head"
+    FILLER = "filler"
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The hosts of one request, with a weight each; the larger, the better.
+
+    :param role: head or filler.
+    :param resource: r*, the dominant resource by which hosts are ranked, as an index into ``Resources``.
+    :param weights: one a host, in the order the hosts were given; -1 for a host without a fresh report.
+    :param text: one sentence that says the rule, for people.
+    """
+
+    role: Role
+    resource: int
+    weights: tuple[Number, ...]
+    text: str
+
+
+def head_threshold(demands: Iterable[Vector], pool: Vector) -> Number:
+    """Find from which dominant share a task belongs to the large half of the recent demand.
+
+    :param demands: of recent tasks of one framework.
+    :param pool: E.
+    :returns: the upper median of their dominant shares; 0 when there are none, so that the first task is a head.
+    """
+    shares = sorted(dominant_share(demand, pool) for demand in demands)
+    return shares[len(shares) // 2] if shares else 0
+
+
+def rank(
+    snapshot: Snapshot, framework: str, demand: Resources, hosts: Sequence[str]
+) -> Ranking:
+    """Weigh hosts for one task.
+
+    :param snapshot: the cluster.
+    :param framework: whose task it is.
+    :param demand: of the task.
+    :param hosts: names of the hosts on which it fits.
+    :returns: a weight for each host.
+    """
+    pool = snapshot.pool
+    known = snapshot.frameworks.get(framework)
+    wanted: Vector = add(known.wanted, demand) if known else demand
+    resource = dominant_resource(wanted, pool)
+    share = dominant_share(demand, pool)
+    threshold = known.head_threshold if known else 0
+    role = Role.HEAD if share >= threshold else Role.FILLER
+    found = [snapshot.hosts.get(name) for name in hosts]
+    fresh = [host if host is not None and host.fresh else None for host in found]
+    weights = _head_weights(fresh, resource) if role is Role.HEAD else _filler_weights(fresh, resource)
+    order = (
+        f"most {Resources._fields[resource]} free first"
+        if role is Role.HEAD
+        else f"open host with least {Resources._fields[resource]} free first"
+    )
+    text = f"{role} ({float(share):.2%} of the pool, heads from {float(threshold):.2%}): {order}"
+    return Ranking(role, resource, weights, text)
+
+
+def _head_weights(hosts: Sequence[Host | None], resource: int) -> tuple[Number, ...]:
+    return tuple(-1 if host is None else max(0, host.free[resource]) for host in hosts)
+
+
+def _filler_weights(hosts: Sequence[Host | None], resource: int) -> tuple[Number, ...]:
+    """Put every open host, least free first, above every empty one, most free first."""
+    room = _head_weights(hosts, resource)
+    top = 2 * max(room, default=0) + 1
+    return tuple(
+        top - free if host is not None and host.task_count else free
+        for host, free in zip(hosts, room, strict=True)
+    )

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make demo` and `make test` do everything on a fresh Debian 12 machine, as root.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RELEASE ?= 2026.2
+CONSTRAINTS := constraints/$(RELEASE).txt
+REQUIREMENTS := requirements.txt test-requirements.txt doc/requirements.txt lab/requirements.txt
+STAMP := $(VENV)/.installed
+HOSTS ?= 2
+
+.PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration \
+	test-lab lint docs clean
+
+help:  ## Show the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
+
+demo: venv  ## Start the lab, place real guests and containers, show who landed where and why.
+	$(BIN)/python -m lab demo --hosts $(HOSTS)
+
+demo-down:  ## Stop the lab and remove all that it made.
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m lab down; else echo "Nothing to stop: there is no $(VENV)."; fi
+
+lab-up: venv  ## Start the lab alone.
+	$(BIN)/python -m lab up --hosts $(HOSTS)
+
+lab-status: venv  ## Show the lab's services, their health and memory.
+	$(BIN)/python -m lab status
+
+packages:  ## Install the system packages that bindep.txt names.
+	@tools/install-packages
+
+venv: packages $(STAMP)  ## Make .venv with everything that the commands need.
+
+$(STAMP): $(REQUIREMENTS) $(CONSTRAINTS) setup.cfg setup.py pyproject.toml tools/make-venv
+	@tools/make-venv $(PYTHON) $(VENV) $(CONSTRAINTS) $(REQUIREMENTS)
+	@touch $@
+
+test: venv  ## Run the unit, integration and functional tests.
+	@tools/run-suites unit integration functional/nova functional/zun
+
+test-unit: venv  ## Run the unit tests.
+	@tools/run-suites unit
+
+test-integration: venv  ## Run the tests against a real message broker.
+	@tools/run-suites integration
+
+test-functional: venv  ## Run the tests against the real schedulers of Nova and Zun.
+	@tools/run-suites functional/nova functional/zun
+
+test-lab: venv  ## Start the lab and drive it with the real clients.
+	@tools/run-suites --lab e2e
+
+lint: venv  ## Check style, types, import directions, documents and scripts.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/flake8 --select=H --exclude=.venv,.lab,doc/build hybrid_sched lab tests
+	$(BIN)/doc8 --max-line-length 120 --ignore-path doc/build --ignore-path doc/source/reference/_generated README.rst doc/source releasenotes
+	shellcheck tools/install-packages tools/make-venv tools/run-suites .ci/run
+
+docs: venv  ## Build the documents; a warning is an error.
+	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html
+	@echo "Open doc/build/html/index.html"
+
+clean: demo-down  ## Remove all that the targets made.
+	rm -rf $(VENV) .lab .bench doc/build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+project = "hybrid_sched"
+copyright = "hybrid_sched contributors"  # noqa: A001 - Sphinx names it
+extensions = [
+    "openstackdocstheme",
+    "oslo_config.sphinxext",
+    "oslo_config.sphinxconfiggen",
+    "reno.sphinxext",
+    "sphinx.ext.autodoc",
+]
+root_doc = "index"
+html_theme = "openstackdocs"
+openstackdocs_auto_name = False
+openstackdocs_auto_version = False
+openstackdocs_bug_project = ""
+version = release = ""
+autodoc_typehints = "description"
+config_generator_config_file = [
+    ("../../etc/hybrid-sched/hybrid-sched-generator.conf", "_static/hybrid-sched"),
+    ("../../etc/hybrid-sched/client-generator.conf", "_static/client"),
+]

@@ -57,9 +57,7 @@ def head_threshold(demands: Iterable[Vector], pool: Vector) -> Number:
     return shares[len(shares) // 2] if shares else 0
 
 
-def rank(
-    snapshot: Snapshot, framework: str, demand: Resources, hosts: Sequence[str]
-) -> Ranking:
+def rank(snapshot: Snapshot, framework: str, demand: Resources, hosts: Sequence[str]) -> Ranking:
     """Weigh hosts for one task.
 
     :param snapshot: the cluster.
@@ -77,7 +75,9 @@ def rank(
     role = Role.HEAD if share >= threshold else Role.FILLER
     found = [snapshot.hosts.get(name) for name in hosts]
     fresh = [host if host is not None and host.fresh else None for host in found]
-    weights = _head_weights(fresh, resource) if role is Role.HEAD else _filler_weights(fresh, resource)
+    weights = (
+        _head_weights(fresh, resource) if role is Role.HEAD else _filler_weights(fresh, resource)
+    )
     order = (
         f"most {Resources._fields[resource]} free first"
         if role is Role.HEAD

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The share gate: may this request go to this host, as far as fairness and combined use are concerned?"""
+"""The share gate: fairness and the combined use of a host, asked before a request goes there."""
 
 from __future__ import annotations
 
@@ -98,11 +98,10 @@ class ShareGate:
         refused: dict[str, Refusal] = {}
         for name in hosts:
             host = self._snapshot.hosts.get(name)
-            if host is None or not host.fresh:
-                # Its own room is unknown; the framework's share is not.
-                refusal = self._unreported(name)
-            else:
-                refusal = _room_refusal(host, needs)
+            if host is not None and not host.fresh:
+                host = None
+            # Where a host's own room is unknown, the framework's share is not.
+            refusal = self._unreported(name) if host is None else _room_refusal(host, needs)
             if refusal is None and not request.is_move:
                 score = host.score if host is not None else 1
                 if score not in share_refusals:

@@ -87,9 +87,7 @@ def frameworks_of(
             for want, policy in zip(wanted, policies, strict=True)
         ],
     ).shares
-    floors = [
-        (1 - policy.lending) * share for policy, share in zip(policies, fair, strict=True)
-    ]
+    floors = [(1 - policy.lending) * share for policy, share in zip(policies, fair, strict=True)]
     claims = [
         _capped_claim(want, pool, policy.weight, floor)
         for want, policy, floor in zip(wanted, policies, floors, strict=True)

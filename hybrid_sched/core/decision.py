@@ -30,6 +30,7 @@ class Decision:
     :param snapshot_age_s: how old it was.
     :param hosts: hosts that passed, best first where the step orders them.
     :param refused: a sentence for each host that did not pass.
+    :param refused_by_share: True when nothing but the framework's share kept it from a host.
     :param text: one sentence on the rule that was used.
     """
 
@@ -42,4 +43,7 @@ class Decision:
     snapshot_age_s: float | None
     hosts: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
+    refused_by_share: bool = False
     text: str = ""
+    count: int = 1
+    refused_by: Mapping[str, int] = field(default_factory=dict)

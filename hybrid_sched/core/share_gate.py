@@ -105,7 +105,7 @@ class ShareGate:
             if refusal is None and not request.is_move:
                 score = host.score if host is not None else 1
                 if score not in share_refusals:
-                    share_refusals[score] = self._share_refusal(request, score)
+                    share_refusals[score] = share_refusal(self._snapshot, request, score)
                 refusal = share_refusals[score]
             if refusal is None:
                 admitted.append(name)
@@ -121,24 +121,32 @@ class ShareGate:
             f"host {name} has no fresh report: check hybrid-sched-agent on it",
         )
 
-    def _share_refusal(self, request: Request, score: Number) -> Refusal | None:
-        framework = self._snapshot.frameworks.get(request.framework)
-        pool = self._snapshot.pool
-        if framework is None or not any(pool):
-            return None
-        target: Vector = add(framework.used, scale(score * request.count, request.demand))
-        share = dominant_share(target, pool)
-        limit = ceiling(pool, self._snapshot.frameworks, request.framework, target)
-        if share <= limit:
-            return None
-        resource = Resources._fields[dominant_resource(target, pool)]
-        lendable = max(0, limit - framework.fair_share)
-        return Refusal(
-            Rule.FRAMEWORK_SHARE,
-            f"framework {framework.name} would hold {_percent(share)} of {resource}; its share by weight is "
-            f"{_percent(framework.fair_share)} and {_percent(lendable)} more can be lent now, "
-            f"so it is {_percent(share - limit)} over",
-        )
+
+def share_refusal(snapshot: Snapshot, request: Request, score: Number) -> Refusal | None:
+    """Say whether the request would take its framework over its share plus what is lendable.
+
+    :param snapshot: the cluster.
+    :param request: what is to be placed.
+    :param score: of the host that it would go to.
+    :returns: the refusal, or None.
+    """
+    framework = snapshot.frameworks.get(request.framework)
+    pool = snapshot.pool
+    if framework is None or not any(pool):
+        return None
+    target: Vector = add(framework.used, scale(score * request.count, request.demand))
+    share = dominant_share(target, pool)
+    limit = ceiling(pool, snapshot.frameworks, request.framework, target)
+    if share <= limit:
+        return None
+    resource = Resources._fields[dominant_resource(target, pool)]
+    lendable = max(0, limit - framework.fair_share)
+    return Refusal(
+        Rule.FRAMEWORK_SHARE,
+        f"framework {framework.name} would hold {_percent(share)} of {resource}; its share by weight is "
+        f"{_percent(framework.fair_share)} and {_percent(lendable)} more can be lent now, "
+        f"so it is {_percent(share - limit)} over",
+    )
 
 
 def _room_refusal(host: Host, needs: list[tuple[int, Number]]) -> Refusal | None:

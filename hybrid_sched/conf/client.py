@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``[hybrid_sched]``: what the plug-ins inside Nova and Zun read from the configuration of those services."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+GROUP = cfg.OptGroup(
+    "hybrid_sched",
+    title="Plug-ins of hybrid_sched",
+    help="""
+Options of the share filter, the Cross-Fill weigher and the Cross-Fill order filter. They belong into the configuration file
+of the service that loads the plug-ins: nova.conf of nova-scheduler and zun.conf of zun-api. (The group is not called
+``quota`` because both services have a group of that name.)
+""",
+)
+
+OPTS = [
+    cfg.StrOpt(
+        "transport_url",
+        secret=True,
+        help="""
+URL of the message broker through which the quota service (hybrid-sched-engine) is reached, in the form of
+``[DEFAULT] transport_url``. Unset, the broker of the service that loads the plug-in is used, which is right when there is one
+broker for all.
+""",
+    ),
+    cfg.FloatOpt(
+        "snapshot_max_age_s",
+        default=60.0,
+        min=1.0,
+        help="""
+Greatest age, in seconds, of a snapshot that decisions may be based on; 1 or more. An older one is treated as missing and
+``on_unavailable`` says what happens. The default spans twelve cycles of the quota service, so that a restart of it or of the
+broker goes unnoticed.
+""",
+    ),
+    cfg.StrOpt(
+        "on_unavailable",
+        default="allow",
+        choices=[
+            ("allow", "Let every request pass. Placement still guards the capacity of each host."),
+            ("deny", "Refuse every host, so that no framework can exceed its share."),
+        ],
+        help="""
+What to do when the quota service cannot be asked and the last snapshot is older than ``snapshot_max_age_s``, or there is
+none. The default keeps the cloud working without the quota service.
+""",
+    ),
+    cfg.FloatOpt(
+        "refresh_period_s",
+        default=5.0,
+        min=0.1,
+        help="""
+How often, in seconds, a background thread asks the quota service for a newer snapshot; 0.1 or more. Snapshots are also
+sent to all plug-ins as they are made; asking makes up for one that was lost. The default is the cycle of the quota service.
+""",
+    ),
+    cfg.FloatOpt(
+        "first_snapshot_timeout_s",
+        default=2.0,
+        min=0.0,
+        help="""
+How long, in seconds, the first request after a start of the process may wait for the first snapshot; 0 or more. It is the
+only time that scheduling waits for a snapshot. The default is far longer than an answer takes and short for a user.
+""",
+    ),
+    cfg.BoolOpt(
+        "reservations",
+        default=False,
+        help="""
+Ask the quota service to reserve the share of each new task before it is placed. Without it, tasks that are placed between
+two snapshots may together exceed a framework's share by what is placed in that time; with it, each request costs one
+round trip to the quota service. Off by default, since the next snapshot sets things right.
+""",
+    ),
+    cfg.FloatOpt(
+        "reservation_timeout_s",
+        default=1.0,
+        min=0.01,
+        help="""
+How long, in seconds, a request waits for the answer to its reservation; 0.01 or more. After that ``on_unavailable`` decides.
+The default is about a hundred times what an answer takes.
+""",
+    ),
+    cfg.FloatOpt(
+        "cross_fill_weight_multiplier",
+        default=1.0,
+        help="""
+Multiplier of the Cross-Fill weigher in nova-scheduler. A larger number lets it outweigh the other weighers, 0 switches it off
+and a negative one turns its order round. A host aggregate can override it with metadata of this name. The default gives it the
+weight of each other weigher.
+""",
+    ),
+]
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Register the plug-ins' options.
+
+    :param conf: the configuration of the service that loads the plug-ins.
+    """
+    conf.register_group(GROUP)
+    conf.register_opts(OPTS, group=GROUP)
+
+
+def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
+    """Give the options to oslo.config's generator."""
+    return [(GROUP, OPTS)]

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where messages go: topics of the engine, the agents and the plug-ins, on an exchange of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import oslo_messaging
+from oslo_config import cfg
+
+EXCHANGE = "hybrid_sched"
+VERSION = "1.0"
+
+ENGINE_TOPIC = "hybrid-sched-engine"
+AGENT_TOPIC = "hybrid-sched-agent"
+SNAPSHOT_TOPIC = "hybrid-sched-snapshot"
+
+
+def transport(conf: cfg.ConfigOpts, url: str | None = None) -> oslo_messaging.RPCTransport:
+    """Open a transport.
+
+    :param conf: options that oslo.messaging registers its own in; must be the process's global one.
+    :param url: broker; None for ``[DEFAULT] transport_url`` of ``conf``.
+    """
+    return oslo_messaging.get_rpc_transport(conf, url=url)
+
+
+def target(topic: str, *, server: str | None = None, fanout: bool = False) -> oslo_messaging.Target:
+    """Name an address; Nova's and Zun's exchanges are theirs, so ours is named each time."""
+    return oslo_messaging.Target(
+        exchange=EXCHANGE,
+        topic=topic,
+        server=server,
+        fanout=True if fanout else None,
+        version=VERSION,
+    )
+
+
+def client(
+    on: oslo_messaging.RPCTransport, topic: str, *, timeout_s: float | None = None, fanout: bool = False
+) -> Any:
+    """Make an RPC client of a topic."""
+    return oslo_messaging.get_rpc_client(on, target(topic, fanout=fanout), timeout=timeout_s)
+
+
+def server(
+    on: oslo_messaging.RPCTransport, topic: str, name: str, endpoint: object
+) -> oslo_messaging.RPCServer:
+    """Make an RPC server of a topic, with native threads.
+
+    :param name: unique among the servers of the topic.
+    :param endpoint: its public methods are the calls.
+    """
+    return oslo_messaging.get_rpc_server(
+        on,
+        target(topic, server=name),
+        [endpoint],
+        executor="threading",
+        access_policy=oslo_messaging.DefaultRPCAccessPolicy,
+    )

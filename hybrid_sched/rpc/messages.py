@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The messages and their forms on the wire: plain JSON, with exact numbers as integers or ``"a/b"``.
+
+What an agent or a plug-in sends is checked field by field. A snapshot comes from the quota service itself and is
+only read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hybrid_sched.core.cluster import Framework, Host, Snapshot, Task
+from hybrid_sched.core.decision import Decision, Stage
+from hybrid_sched.core.resources import Resources, exact
+from hybrid_sched.core.share_gate import Request
+from hybrid_sched.rpc import wire
+from hybrid_sched.rpc.wire import MessageError
+
+MAX_TASKS = 10_000
+MAX_COUNT = 10_000
+MAX_LISTED_HOSTS = 100
+LONGEST_NAME = 255
+LONGEST_TEXT = 2_000
+_LONGEST_SEQUENCE = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFailure:
+    """A monitor source that could not be read.
+
+    :param source: its name, for example ``libvirt``.
+    :param framework: whose tasks it would have told of; None when it tells of no tasks.
+    :param reason: one sentence.
+    """
+
+    source: str
+    framework: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostReport:
+    """What an agent tells of its host each period.
+
+    :param host: the name under which Nova and Zun know the host.
+    :param boot_id: identifies one life of the agent; a new one starts a new count of ``sequence``.
+    :param sequence: grows with each report of one life.
+    :param capacity: what may be declared on the host; None when it could not be read.
+    :param tasks: guests and containers that hold resources.
+    :param failures: sources that could not be read.
+    :param measured: figures by name, the unit in the name.
+    """
+
+    host: str
+    boot_id: str
+    sequence: int
+    capacity: Resources | None
+    tasks: tuple[Task, ...] = ()
+    failures: tuple[SourceFailure, ...] = ()
+    measured: Mapping[str, float] = field(default_factory=dict)
+
+
+def report_to_wire(report: HostReport) -> dict[str, Any]:
+    """Write a report."""
+    return {
+        "host": report.host,
+        "boot_id": report.boot_id,
+        "sequence": report.sequence,
+        "capacity": None if report.capacity is None else wire.resources_to_wire(report.capacity),
+        "tasks": [task_to_wire(task) for task in report.tasks],
+        "failures": [
+            {"source": failure.source, "framework": failure.framework, "reason": failure.reason}
+            for failure in report.failures
+        ],
+        "measured": dict(report.measured),
+    }
+
+
+def report_from_wire(message: object) -> HostReport:
+    """Read and check a report.
+
+    :raises MessageError: when any field is missing or wrong; its name is in the text.
+    """
+    fields = wire.mapping(message, "report")
+    tasks = tuple(
+        _task_from_wire(task, f"tasks[{index}]")
+        for index, task in enumerate(wire.sequence(_need(fields, "tasks"), "tasks", MAX_TASKS))
+    )
+    seen: set[str] = set()
+    for index, task in enumerate(tasks):
+        if task.uuid in seen:
+            raise MessageError(f"tasks[{index}].uuid: {task.uuid} is there twice")
+        seen.add(task.uuid)
+    capacity = _need(fields, "capacity")
+    measured = wire.mapping(fields.get("measured", {}), "measured")
+    return HostReport(
+        host=_name(fields, "host"),
+        boot_id=_name(fields, "boot_id"),
+        sequence=wire.integer(_need(fields, "sequence"), "sequence", 0, _LONGEST_SEQUENCE),
+        capacity=None if capacity is None else wire.resources_from_wire(capacity, "capacity"),
+        tasks=tasks,
+        failures=tuple(
+            _failure_from_wire(failure, f"failures[{index}]")
+            for index, failure in enumerate(
+                wire.sequence(fields.get("failures", []), "failures", 32)
+            )
+        ),
+        measured={
+            wire.text(name, "measured", 64): wire.measure(figure, f"measured.{name[:64]}")
+            for name, figure in measured.items()
+        },
+    )
+
+
+def task_to_wire(task: Task) -> dict[str, Any]:
+    """Write one task."""
+    return {
+        "uuid": task.uuid,
+        "framework": task.framework,
+        "demand": wire.resources_to_wire(task.demand),
+        "name": task.name,
+        "state": task.state,
+    }
+
+
+def _task_from_wire(message: object, where: str) -> Task:
+    fields = wire.mapping(message, where)
+    return Task(
+        uuid=_name(fields, "uuid", where),
+        framework=_name(fields, "framework", where),
+        demand=wire.resources_from_wire(_need(fields, "demand", where), f"{where}.demand"),
+        name=wire.text(fields.get("name", ""), f"{where}.name", LONGEST_NAME, may_be_empty=True),
+        state=wire.text(fields.get("state", ""), f"{where}.state", 64, may_be_empty=True),
+    )
+
+
+def _failure_from_wire(message: object, where: str) -> SourceFailure:
+    fields = wire.mapping(message, where)
+    framework = fields.get("framework")
+    return SourceFailure(
+        source=_name(fields, "source", where),
+        framework=None if framework is None else _name(fields, "framework", where),
+        reason=wire.text(_need(fields, "reason", where), f"{where}.reason", LONGEST_TEXT),
+    )
+
+
+def request_to_wire(request: Request) -> dict[str, Any]:
+    """Write a request for a reservation."""
+    return {
+        "uuid": request.uuid,
+        "framework": request.framework,
+        "demand": wire.resources_to_wire(request.demand),
+        "count": request.count,
+        "is_move": request.is_move,
+    }
+
+
+def request_from_wire(message: object) -> Request:
+    """Read and check a request for a reservation.
+
+    :raises MessageError: when any field is missing or wrong; its name is in the text.
+    """
+    fields = wire.mapping(message, "request")
+    return Request(
+        uuid=_name(fields, "uuid"),
+        framework=_name(fields, "framework"),
+        demand=wire.resources_from_wire(_need(fields, "demand"), "demand"),
+        count=wire.integer(_need(fields, "count"), "count", 1, MAX_COUNT),
+        is_move=wire.flag(_need(fields, "is_move"), "is_move"),
+    )
+
+
+def decision_to_wire(decision: Decision) -> dict[str, Any]:
+    """Write a decision."""
+    return {
+        "request_uuid": decision.request_uuid,
+        "framework": decision.framework,
+        "demand": wire.resources_to_wire(decision.demand),
+        "count": decision.count,
+        "stage": decision.stage.value,
+        "decided_at_s": decision.decided_at_s,
+        "snapshot_version": decision.snapshot_version,
+        "snapshot_age_s": decision.snapshot_age_s,
+        "hosts": list(decision.hosts),
+        "refused": dict(decision.refused),
+        "refused_by": dict(decision.refused_by),
+        "text": decision.text,
+    }
+
+
+def decision_from_wire(message: object) -> Decision:
+    """Read and check a decision.
+
+    :raises MessageError: when any field is missing or wrong; its name is in the text.
+    """
+    fields = wire.mapping(message, "decision")
+    stage = wire.text(_need(fields, "stage"), "stage", 32)
+    if stage not in list(Stage):
+        raise MessageError(f"stage: {stage!r} is unknown: send one of {', '.join(Stage)}")
+    version, age_s = fields.get("snapshot_version"), fields.get("snapshot_age_s")
+    refused = wire.mapping(fields.get("refused", {}), "refused")
+    if len(refused) > MAX_LISTED_HOSTS:
+        raise MessageError(f"refused: {len(refused)} hosts, at most {MAX_LISTED_HOSTS} are taken")
+    return Decision(
+        request_uuid=_name(fields, "request_uuid"),
+        framework=_name(fields, "framework"),
+        demand=wire.resources_from_wire(_need(fields, "demand"), "demand"),
+        stage=Stage(stage),
+        decided_at_s=wire.measure(_need(fields, "decided_at_s"), "decided_at_s"),
+        snapshot_version=None
+        if version is None
+        else wire.integer(version, "snapshot_version", 0, _LONGEST_SEQUENCE),
+        snapshot_age_s=None if age_s is None else wire.measure(age_s, "snapshot_age_s"),
+        hosts=tuple(
+            wire.text(host, "hosts", LONGEST_NAME)
+            for host in wire.sequence(fields.get("hosts", []), "hosts", MAX_LISTED_HOSTS)
+        ),
+        refused={
+            wire.text(host, "refused", LONGEST_NAME): wire.text(reason, "refused", LONGEST_TEXT)
+            for host, reason in refused.items()
+        },
+        text=wire.text(fields.get("text", ""), "text", LONGEST_TEXT, may_be_empty=True),
+        count=wire.integer(fields.get("count", 1), "count", 1, MAX_COUNT),
+        refused_by={
+            wire.text(rule, "refused_by", 64): wire.integer(hosts, "refused_by", 0, 10**9)
+            for rule, hosts in wire.mapping(fields.get("refused_by", {}), "refused_by").items()
+        },
+    )
+
+
+def snapshot_to_wire(snapshot: Snapshot) -> dict[str, Any]:
+    """Write a snapshot; its age is stated by whoever sends it."""
+    return {
+        "epoch": snapshot.epoch,
+        "version": snapshot.version,
+        "taken_at_s": snapshot.taken_at_s,
+        "pool": wire.resources_to_wire(snapshot.pool),
+        "hosts": {host.name: _host_to_wire(host) for host in snapshot.hosts.values()},
+        # A list, since the order of the frameworks breaks ties.
+        "frameworks": [_framework_to_wire(one) for one in snapshot.frameworks.values()],
+    }
+
+
+def snapshot_from_wire(message: Mapping[str, Any]) -> Snapshot:
+    """Read a snapshot.
+
+    :raises MessageError: when it does not have the form that :func:`snapshot_to_wire` gives it.
+    """
+    try:
+        frameworks = [_framework_from_wire(one) for one in message["frameworks"]]
+        return Snapshot(
+            epoch=message["epoch"],
+            version=message["version"],
+            taken_at_s=message["taken_at_s"],
+            pool=_resources(message["pool"]),
+            hosts={name: _host_from_wire(name, host) for name, host in message["hosts"].items()},
+            frameworks={framework.name: framework for framework in frameworks},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise MessageError(f"snapshot: {type(error).__name__}: {error}") from None
+
+
+def _host_to_wire(host: Host) -> dict[str, Any]:
+    return {
+        "capacity": wire.resources_to_wire(host.capacity),
+        "score": wire.number_to_wire(host.score),
+        "used": {name: wire.resources_to_wire(used) for name, used in host.used.items()},
+        "task_count": host.task_count,
+        "fresh": host.fresh,
+    }
+
+
+def _host_from_wire(name: str, message: Mapping[str, Any]) -> Host:
+    return Host(
+        name=name,
+        capacity=_resources(message["capacity"]),
+        score=exact(message["score"]),
+        used={framework: _resources(used) for framework, used in message["used"].items()},
+        task_count=message["task_count"],
+        fresh=message["fresh"],
+    )
+
+
+def _framework_to_wire(framework: Framework) -> dict[str, Any]:
+    return {
+        "name": framework.name,
+        "weight": wire.number_to_wire(framework.weight),
+        "used": wire.resources_to_wire(framework.used),
+        "wanted": wire.resources_to_wire(framework.wanted),
+        "fair_share": wire.number_to_wire(framework.fair_share),
+        "entitlement": wire.number_to_wire(framework.entitlement),
+        "floor": wire.number_to_wire(framework.floor),
+        "head_threshold": wire.number_to_wire(framework.head_threshold),
+    }
+
+
+def _framework_from_wire(message: Mapping[str, Any]) -> Framework:
+    return Framework(
+        name=message["name"],
+        weight=exact(message["weight"]),
+        used=_resources(message["used"]),
+        wanted=_resources(message["wanted"]),
+        fair_share=exact(message["fair_share"]),
+        entitlement=exact(message["entitlement"]),
+        floor=exact(message["floor"]),
+        head_threshold=exact(message["head_threshold"]),
+    )
+
+
+def _resources(amounts: Mapping[str, object]) -> Resources:
+    # Resources that a newer quota service may add are left out.
+    return Resources(
+        **{name: exact(amount) for name, amount in amounts.items() if name in Resources._fields}
+    )
+
+
+def _need(fields: Mapping[str, Any], name: str, where: str = "") -> Any:
+    if name not in fields:
+        raise MessageError(f"{where}.{name} is missing" if where else f"{name} is missing")
+    return fields[name]
+
+
+def _name(fields: Mapping[str, Any], name: str, where: str = "") -> str:
+    label = f"{where}.{name}" if where else name
+    return wire.text(_need(fields, name, where), label, LONGEST_NAME)

@@ -15,7 +15,7 @@ of the service that loads the plug-ins: nova.conf of nova-scheduler and zun.conf
 """,
 )
 
-OPTS = [
+OPTIONS = [
     cfg.StrOpt(
         "transport_url",
         secret=True,
@@ -101,9 +101,4 @@ def register(conf: cfg.ConfigOpts) -> None:
     :param conf: the configuration of the service that loads the plug-ins.
     """
     conf.register_group(GROUP)
-    conf.register_opts(OPTS, group=GROUP)
-
-
-def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
-    """Give the options to oslo.config's generator."""
-    return [(GROUP, OPTS)]
+    conf.register_opts(OPTIONS, group=GROUP)

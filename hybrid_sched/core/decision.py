@@ -45,5 +45,3 @@ class Decision:
     refused: Mapping[str, str] = field(default_factory=dict)
     refused_by_share: bool = False
     text: str = ""
-    count: int = 1
-    refused_by: Mapping[str, int] = field(default_factory=dict)

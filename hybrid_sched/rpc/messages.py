@@ -16,28 +16,30 @@ from hybrid_sched.core.decision import Decision, Stage
 from hybrid_sched.core.resources import Resources, exact
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.rpc import wire
-from hybrid_sched.rpc.wire import MessageError
+from hybrid_sched.rpc.wire import BadMessage, Wire, number_to_wire
+
+__all__ = [
+    "BadMessage",
+    "HostReport",
+    "Wire",
+    "decision_from_wire",
+    "decision_to_wire",
+    "number_to_wire",
+    "report_from_wire",
+    "report_to_wire",
+    "request_from_wire",
+    "request_to_wire",
+    "snapshot_from_wire",
+    "snapshot_to_wire",
+]
 
 MAX_TASKS = 10_000
 MAX_COUNT = 10_000
+MAX_SOURCES = 32
 MAX_LISTED_HOSTS = 100
 LONGEST_NAME = 255
 LONGEST_TEXT = 2_000
 _LONGEST_SEQUENCE = 2**53
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFailure:
-    """A monitor source that could not be read.
-
-    :param source: its name, for example ``libvirt``.
-    :param framework: whose tasks it would have told of; None when it tells of no tasks.
-    :param reason: one sentence.
-    """
-
-    source: str
-    framework: str | None
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,41 +49,41 @@ class HostReport:
     :param host: the name under which Nova and Zun know the host.
     :param boot_id: identifies one life of the agent; a new one starts a new count of ``sequence``.
     :param sequence: grows with each report of one life.
-    :param capacity: what may be declared on the host; None when it could not be read.
+    :param capacity: what may be declared on the host.
     :param tasks: guests and containers that hold resources.
-    :param failures: sources that could not be read.
     :param measured: figures by name, the unit in the name.
+    :param faults: a sentence for each source that could not be read.
+    :param unknown_frameworks: those whose tasks could not be listed; they are not in ``tasks``.
     """
 
     host: str
     boot_id: str
     sequence: int
-    capacity: Resources | None
+    capacity: Resources
     tasks: tuple[Task, ...] = ()
-    failures: tuple[SourceFailure, ...] = ()
     measured: Mapping[str, float] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+    unknown_frameworks: tuple[str, ...] = ()
 
 
-def report_to_wire(report: HostReport) -> dict[str, Any]:
+def report_to_wire(report: HostReport) -> Wire:
     """Write a report."""
     return {
         "host": report.host,
         "boot_id": report.boot_id,
         "sequence": report.sequence,
-        "capacity": None if report.capacity is None else wire.resources_to_wire(report.capacity),
+        "capacity": wire.resources_to_wire(report.capacity),
         "tasks": [task_to_wire(task) for task in report.tasks],
-        "failures": [
-            {"source": failure.source, "framework": failure.framework, "reason": failure.reason}
-            for failure in report.failures
-        ],
         "measured": dict(report.measured),
+        "faults": list(report.faults),
+        "unknown_frameworks": list(report.unknown_frameworks),
     }
 
 
 def report_from_wire(message: object) -> HostReport:
     """Read and check a report.
 
-    :raises MessageError: when any field is missing or wrong; its name is in the text.
+    :raises BadMessage: when any field is missing or wrong; its name is in the text.
     """
     fields = wire.mapping(message, "report")
     tasks = tuple(
@@ -91,30 +93,25 @@ def report_from_wire(message: object) -> HostReport:
     seen: set[str] = set()
     for index, task in enumerate(tasks):
         if task.uuid in seen:
-            raise MessageError(f"tasks[{index}].uuid: {task.uuid} is there twice")
+            raise BadMessage(f"tasks[{index}].uuid: {task.uuid} is there twice")
         seen.add(task.uuid)
-    capacity = _need(fields, "capacity")
     measured = wire.mapping(fields.get("measured", {}), "measured")
     return HostReport(
         host=_name(fields, "host"),
         boot_id=_name(fields, "boot_id"),
         sequence=wire.integer(_need(fields, "sequence"), "sequence", 0, _LONGEST_SEQUENCE),
-        capacity=None if capacity is None else wire.resources_from_wire(capacity, "capacity"),
+        capacity=wire.resources_from_wire(_need(fields, "capacity"), "capacity"),
         tasks=tasks,
-        failures=tuple(
-            _failure_from_wire(failure, f"failures[{index}]")
-            for index, failure in enumerate(
-                wire.sequence(fields.get("failures", []), "failures", 32)
-            )
-        ),
         measured={
             wire.text(name, "measured", 64): wire.measure(figure, f"measured.{name[:64]}")
             for name, figure in measured.items()
         },
+        faults=_texts(fields, "faults", LONGEST_TEXT),
+        unknown_frameworks=_texts(fields, "unknown_frameworks", LONGEST_NAME),
     )
 
 
-def task_to_wire(task: Task) -> dict[str, Any]:
+def task_to_wire(task: Task) -> Wire:
     """Write one task."""
     return {
         "uuid": task.uuid,
@@ -136,17 +133,7 @@ def _task_from_wire(message: object, where: str) -> Task:
     )
 
 
-def _failure_from_wire(message: object, where: str) -> SourceFailure:
-    fields = wire.mapping(message, where)
-    framework = fields.get("framework")
-    return SourceFailure(
-        source=_name(fields, "source", where),
-        framework=None if framework is None else _name(fields, "framework", where),
-        reason=wire.text(_need(fields, "reason", where), f"{where}.reason", LONGEST_TEXT),
-    )
-
-
-def request_to_wire(request: Request) -> dict[str, Any]:
+def request_to_wire(request: Request) -> Wire:
     """Write a request for a reservation."""
     return {
         "uuid": request.uuid,
@@ -160,7 +147,7 @@ def request_to_wire(request: Request) -> dict[str, Any]:
 def request_from_wire(message: object) -> Request:
     """Read and check a request for a reservation.
 
-    :raises MessageError: when any field is missing or wrong; its name is in the text.
+    :raises BadMessage: when any field is missing or wrong; its name is in the text.
     """
     fields = wire.mapping(message, "request")
     return Request(
@@ -172,20 +159,19 @@ def request_from_wire(message: object) -> Request:
     )
 
 
-def decision_to_wire(decision: Decision) -> dict[str, Any]:
+def decision_to_wire(decision: Decision) -> Wire:
     """Write a decision."""
     return {
         "request_uuid": decision.request_uuid,
         "framework": decision.framework,
         "demand": wire.resources_to_wire(decision.demand),
-        "count": decision.count,
         "stage": decision.stage.value,
         "decided_at_s": decision.decided_at_s,
         "snapshot_version": decision.snapshot_version,
         "snapshot_age_s": decision.snapshot_age_s,
         "hosts": list(decision.hosts),
         "refused": dict(decision.refused),
-        "refused_by": dict(decision.refused_by),
+        "refused_by_share": decision.refused_by_share,
         "text": decision.text,
     }
 
@@ -193,16 +179,16 @@ def decision_to_wire(decision: Decision) -> dict[str, Any]:
 def decision_from_wire(message: object) -> Decision:
     """Read and check a decision.
 
-    :raises MessageError: when any field is missing or wrong; its name is in the text.
+    :raises BadMessage: when any field is missing or wrong; its name is in the text.
     """
     fields = wire.mapping(message, "decision")
     stage = wire.text(_need(fields, "stage"), "stage", 32)
     if stage not in list(Stage):
-        raise MessageError(f"stage: {stage!r} is unknown: send one of {', '.join(Stage)}")
+        raise BadMessage(f"stage: {stage!r} is unknown: send one of {', '.join(Stage)}")
     version, age_s = fields.get("snapshot_version"), fields.get("snapshot_age_s")
     refused = wire.mapping(fields.get("refused", {}), "refused")
     if len(refused) > MAX_LISTED_HOSTS:
-        raise MessageError(f"refused: {len(refused)} hosts, at most {MAX_LISTED_HOSTS} are taken")
+        raise BadMessage(f"refused: {len(refused)} hosts, at most {MAX_LISTED_HOSTS} are taken")
     return Decision(
         request_uuid=_name(fields, "request_uuid"),
         framework=_name(fields, "framework"),
@@ -222,15 +208,11 @@ def decision_from_wire(message: object) -> Decision:
             for host, reason in refused.items()
         },
         text=wire.text(fields.get("text", ""), "text", LONGEST_TEXT, may_be_empty=True),
-        count=wire.integer(fields.get("count", 1), "count", 1, MAX_COUNT),
-        refused_by={
-            wire.text(rule, "refused_by", 64): wire.integer(hosts, "refused_by", 0, 10**9)
-            for rule, hosts in wire.mapping(fields.get("refused_by", {}), "refused_by").items()
-        },
+        refused_by_share=wire.flag(fields.get("refused_by_share", False), "refused_by_share"),
     )
 
 
-def snapshot_to_wire(snapshot: Snapshot) -> dict[str, Any]:
+def snapshot_to_wire(snapshot: Snapshot) -> Wire:
     """Write a snapshot; its age is stated by whoever sends it."""
     return {
         "epoch": snapshot.epoch,
@@ -246,7 +228,7 @@ def snapshot_to_wire(snapshot: Snapshot) -> dict[str, Any]:
 def snapshot_from_wire(message: Mapping[str, Any]) -> Snapshot:
     """Read a snapshot.
 
-    :raises MessageError: when it does not have the form that :func:`snapshot_to_wire` gives it.
+    :raises BadMessage: when it does not have the form that :func:`snapshot_to_wire` gives it.
     """
     try:
         frameworks = [_framework_from_wire(one) for one in message["frameworks"]]
@@ -259,10 +241,10 @@ def snapshot_from_wire(message: Mapping[str, Any]) -> Snapshot:
             frameworks={framework.name: framework for framework in frameworks},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise MessageError(f"snapshot: {type(error).__name__}: {error}") from None
+        raise BadMessage(f"snapshot: {type(error).__name__}: {error}") from None
 
 
-def _host_to_wire(host: Host) -> dict[str, Any]:
+def _host_to_wire(host: Host) -> Wire:
     return {
         "capacity": wire.resources_to_wire(host.capacity),
         "score": wire.number_to_wire(host.score),
@@ -283,7 +265,7 @@ def _host_from_wire(name: str, message: Mapping[str, Any]) -> Host:
     )
 
 
-def _framework_to_wire(framework: Framework) -> dict[str, Any]:
+def _framework_to_wire(framework: Framework) -> Wire:
     return {
         "name": framework.name,
         "weight": wire.number_to_wire(framework.weight),
@@ -318,10 +300,15 @@ def _resources(amounts: Mapping[str, object]) -> Resources:
 
 def _need(fields: Mapping[str, Any], name: str, where: str = "") -> Any:
     if name not in fields:
-        raise MessageError(f"{where}.{name} is missing" if where else f"{name} is missing")
+        raise BadMessage(f"{where}.{name} is missing" if where else f"{name} is missing")
     return fields[name]
 
 
 def _name(fields: Mapping[str, Any], name: str, where: str = "") -> str:
     label = f"{where}.{name}" if where else name
     return wire.text(_need(fields, name, where), label, LONGEST_NAME)
+
+
+def _texts(fields: Mapping[str, Any], name: str, longest: int) -> tuple[str, ...]:
+    entries = wire.sequence(fields.get(name, []), name, MAX_SOURCES)
+    return tuple(wire.text(entry, name, longest) for entry in entries)

@@ -13,10 +13,11 @@ from hybrid_sched.core.resources import Number, Resources, Vector, simplest
 
 # No amount of anything that a host declares comes near it; it bounds the work that a message can cause.
 LARGEST = 2**63
+Wire = dict[str, Any]
 _FRACTION = re.compile(r"\d{1,20}/\d{1,20}")
 
 
-class MessageError(ValueError):
+class BadMessage(ValueError):  # noqa: N818 - it names what it is
     """A message that does not have the agreed form; the text names the field."""
 
 
@@ -31,7 +32,7 @@ def number_from_wire(value: object, field: str) -> Number:
 
     :param value: an integer or ``"a/b"``.
     :param field: its name, for the error.
-    :raises MessageError: for anything else, or a number of 2**63 or more.
+    :raises BadMessage: for anything else, or a number of 2**63 or more.
     """
     number: Number
     if isinstance(value, int) and not isinstance(value, bool):
@@ -39,12 +40,12 @@ def number_from_wire(value: object, field: str) -> Number:
     elif isinstance(value, str) and _FRACTION.fullmatch(value):
         numerator, _, denominator = value.partition("/")
         if int(denominator) == 0:
-            raise MessageError(f"{field}: {value!r} divides by zero")
+            raise BadMessage(f"{field}: {value!r} divides by zero")
         number = simplest(Fraction(int(numerator), int(denominator)))
     else:
-        raise MessageError(f"{field}: {_shown(value)} is no exact number: send an integer or 'a/b'")
+        raise BadMessage(f"{field}: {_shown(value)} is no exact number: send an integer or 'a/b'")
     if not 0 <= number < LARGEST:
-        raise MessageError(f"{field}: {_shown(value)} is out of range: send 0 or more, below 2**63")
+        raise BadMessage(f"{field}: {_shown(value)} is out of range: send 0 or more, below 2**63")
     return number
 
 
@@ -60,13 +61,13 @@ def resources_to_wire(vector: Vector) -> dict[str, int | str]:
 def resources_from_wire(value: object, field: str) -> Resources:
     """Read a vector; a resource that is not named is 0.
 
-    :raises MessageError: for an unknown resource or an amount that is not 0 or more.
+    :raises BadMessage: for an unknown resource or an amount that is not 0 or more.
     """
     amounts: dict[str, Number] = {}
     for name, amount in mapping(value, field).items():
         if name not in Resources._fields:
             known = ", ".join(Resources._fields)
-            raise MessageError(f"{field}: unknown resource {_shown(name)}: send one of {known}")
+            raise BadMessage(f"{field}: unknown resource {_shown(name)}: send one of {known}")
         amounts[name] = number_from_wire(amount, f"{field}.{name}")
     return Resources(**amounts)
 
@@ -74,72 +75,72 @@ def resources_from_wire(value: object, field: str) -> Resources:
 def mapping(value: object, field: str) -> Mapping[str, Any]:
     """Read an object of JSON.
 
-    :raises MessageError: when it is none, or a name in it is no string.
+    :raises BadMessage: when it is none, or a name in it is no string.
     """
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise MessageError(f"{field}: {_shown(value)} is not an object with names")
+        raise BadMessage(f"{field}: {_shown(value)} is not an object with names")
     return value
 
 
 def sequence(value: object, field: str, most: int) -> list[Any]:
     """Read an array of JSON of bounded length.
 
-    :raises MessageError: when it is none or too long.
+    :raises BadMessage: when it is none or too long.
     """
     if not isinstance(value, list | tuple):
-        raise MessageError(f"{field}: {_shown(value)} is not an array")
+        raise BadMessage(f"{field}: {_shown(value)} is not an array")
     if len(value) > most:
-        raise MessageError(f"{field}: {len(value)} entries, at most {most} are taken")
+        raise BadMessage(f"{field}: {len(value)} entries, at most {most} are taken")
     return list(value)
 
 
 def text(value: object, field: str, longest: int, *, may_be_empty: bool = False) -> str:
     """Read a string of bounded length without control characters.
 
-    :raises MessageError: when it is none, empty or too long.
+    :raises BadMessage: when it is none, empty or too long.
     """
     if not isinstance(value, str):
-        raise MessageError(f"{field}: {_shown(value)} is not a string")
+        raise BadMessage(f"{field}: {_shown(value)} is not a string")
     if not value and not may_be_empty:
-        raise MessageError(f"{field}: is empty")
+        raise BadMessage(f"{field}: is empty")
     if len(value) > longest:
-        raise MessageError(f"{field}: {len(value)} characters, at most {longest} are taken")
+        raise BadMessage(f"{field}: {len(value)} characters, at most {longest} are taken")
     if not value.isprintable():
-        raise MessageError(f"{field}: {_shown(value)} has characters that cannot be printed")
+        raise BadMessage(f"{field}: {_shown(value)} has characters that cannot be printed")
     return value
 
 
 def integer(value: object, field: str, least: int, most: int) -> int:
     """Read an integer within bounds.
 
-    :raises MessageError: when it is none or out of bounds.
+    :raises BadMessage: when it is none or out of bounds.
     """
     if not isinstance(value, int) or isinstance(value, bool):
-        raise MessageError(f"{field}: {_shown(value)} is not an integer")
+        raise BadMessage(f"{field}: {_shown(value)} is not an integer")
     if not least <= value <= most:
-        raise MessageError(f"{field}: {_shown(value)} is not between {least} and {most}")
+        raise BadMessage(f"{field}: {_shown(value)} is not between {least} and {most}")
     return value
 
 
 def measure(value: object, field: str) -> float:
     """Read a measured figure: finite, 0 or more.
 
-    :raises MessageError: when it is none.
+    :raises BadMessage: when it is none.
     """
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise MessageError(f"{field}: {_shown(value)} is not a number")
+        raise BadMessage(f"{field}: {_shown(value)} is not a number")
     if not (math.isfinite(value) and 0 <= value < LARGEST):
-        raise MessageError(f"{field}: {_shown(value)} is not a finite number of 0 or more")
+        raise BadMessage(f"{field}: {_shown(value)} is not a finite number of 0 or more")
     return float(value)
 
 
 def flag(value: object, field: str) -> bool:
     """Read true or false.
 
-    :raises MessageError: when it is neither.
+    :raises BadMessage: when it is neither.
     """
     if not isinstance(value, bool):
-        raise MessageError(f"{field}: {_shown(value)} is neither true nor false")
+        raise BadMessage(f"{field}: {_shown(value)} is neither true nor false")
     return value
 
 

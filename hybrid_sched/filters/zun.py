@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The share gate and the Cross-Fill order in Zun's scheduler, which runs inside zun-api."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+import zun.conf
+from oslo_log import log
+from zun import objects
+from zun.scheduler import filters
+from zun.scheduler.host_state import HostState
+
+from hybrid_sched.core.cluster import CONTAINER
+from hybrid_sched.core.resources import Resources
+from hybrid_sched.core.share_gate import Request
+from hybrid_sched.quota.gatekeeper import gatekeeper_for_process
+
+LOG = log.getLogger(__name__)
+
+
+class HybridShareFilter(filters.BaseHostFilter):
+    """Refuse hosts without room beside their guests, and all hosts when containers are over their share."""
+
+    def filter_all(
+        self, filter_obj_list: Iterable[HostState], container: objects.Container, extra_spec: dict
+    ) -> Iterator[HostState]:
+        """Judge all hosts with one question."""
+        hosts = list(filter_obj_list)
+        gatekeeper = gatekeeper_for_process(zun.conf.CONF)
+        verdict = gatekeeper.judge(request_of(container), [host.hostname for host in hosts])
+        admitted = set(verdict.admitted)
+        return iter([host for host in hosts if host.hostname in admitted])
+
+
+class CrossFillOrderFilter(filters.BaseHostFilter):
+    """Yield the hosts best first.
+
+    Zun has no weighers: it claims the first host that its last filter yields, so this must be the last of
+    ``[scheduler] enabled_filters``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        enabled = list(zun.conf.CONF.scheduler.enabled_filters)
+        if enabled[-1:] != [type(self).__name__]:
+            LOG.warning(
+                "CrossFillOrderFilter is not the last of [scheduler] enabled_filters (%s), so its order may be lost: "
+                "put it last.",
+                ", ".join(enabled),
+            )
+
+    def filter_all(
+        self, filter_obj_list: Iterable[HostState], container: objects.Container, extra_spec: dict
+    ) -> Iterator[HostState]:
+        """Order all hosts with one question; equal ones by name."""
+        hosts = list(filter_obj_list)
+        gatekeeper = gatekeeper_for_process(zun.conf.CONF)
+        ranking = gatekeeper.rank(request_of(container), [host.hostname for host in hosts])
+        weighed = sorted(
+            zip(ranking.weights, hosts, strict=True), key=lambda each: (-each[0], each[1].hostname)
+        )
+        return iter([host for _, host in weighed])
+
+
+def all_filters() -> list[type[filters.BaseHostFilter]]:
+    """List the filters, for ``[scheduler] available_filters``."""
+    return [HybridShareFilter, CrossFillOrderFilter]
+
+
+def request_of(container: objects.Container) -> Request:
+    """Turn Zun's request into ours, with the amounts that Zun claims in Placement (whole cores, at least one)."""
+    cpu = container.cpu or zun.conf.CONF.default_cpu
+    memory_mb = int(container.memory) if container.memory else zun.conf.CONF.default_memory
+    return Request(
+        uuid=container.uuid,
+        framework=CONTAINER,
+        demand=Resources(vcpu=max(1, math.ceil(cpu)), memory_mb=max(1, memory_mb)),
+    )

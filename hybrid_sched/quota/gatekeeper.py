@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the plug-ins of both schedulers do with a request: ask the gate, rank the hosts, keep the reasons."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from oslo_config import cfg
+
+from hybrid_sched.conf import client as options
+from hybrid_sched.core.cluster import Snapshot
+from hybrid_sched.core.decision import Decision, Stage
+from hybrid_sched.core.online import Ranking, Role, rank
+from hybrid_sched.core.share_gate import Refusal, Request, Rule, ShareGate, Verdict
+from hybrid_sched.quota.client import QuotaClient, View, client_for_process
+
+
+class Gatekeeper:
+    """Answer for one scheduler process.
+
+    It keeps nothing of a request, so that several threads may use it at once.
+
+    :param client: of the quota service.
+    :param conf: options with the group ``[hybrid_sched]``.
+    """
+
+    def __init__(self, client: QuotaClient, conf: cfg.ConfigOpts) -> None:
+        self._client = client
+        self._conf = conf
+
+    def judge(self, request: Request, hosts: Sequence[str]) -> Verdict:
+        """Say which hosts a request may go to, and keep why not the others.
+
+        :param request: what is to be placed.
+        :param hosts: candidates by name.
+        """
+        view = self._client.view()
+        snapshot = self._usable(view)
+        allow = self._conf.hybrid_sched.on_unavailable == "allow"
+        if snapshot is None:
+            text = _unavailable_text(view)
+            verdict = _without_snapshot(hosts, text, allow=allow)
+        else:
+            text = ""
+            verdict = ShareGate(snapshot, allow_unreported=allow).judge(request, hosts)
+        if verdict.admitted and self._conf.hybrid_sched.reservations:
+            verdict = self._reserved(request, verdict)
+        self._record(request, Stage.SHARE_GATE, view, verdict.admitted, verdict, text)
+        return verdict
+
+    def rank(self, request: Request, hosts: Sequence[str]) -> Ranking:
+        """Weigh hosts by Cross-Fill, and keep the order.
+
+        :param request: what is to be placed.
+        :param hosts: those that every filter let pass, by name.
+        :returns: a weight for each host, all 0 without a usable snapshot.
+        """
+        view = self._client.view()
+        snapshot = self._usable(view)
+        if snapshot is None:
+            ranking = Ranking(Role.HEAD, 0, (0,) * len(hosts), _unavailable_text(view))
+        else:
+            ranking = rank(snapshot, request.framework, request.demand, hosts)
+        weighed = sorted(zip(ranking.weights, hosts, strict=True), key=lambda w: (-w[0], w[1]))
+        best_first = tuple(host for _, host in weighed)
+        self._record(request, Stage.ORDER, view, best_first, None, ranking.text)
+        return ranking
+
+    def _usable(self, view: View) -> Snapshot | None:
+        if view.age_s is None or view.age_s > self._conf.hybrid_sched.snapshot_max_age_s:
+            return None
+        return view.snapshot
+
+    def _reserved(self, request: Request, verdict: Verdict) -> Verdict:
+        answer = self._client.reserve(request)
+        if answer is None or answer["granted"]:
+            return verdict
+        refusal = Refusal(Rule.FRAMEWORK_SHARE, answer["text"])
+        return Verdict((), {**verdict.refused, **dict.fromkeys(verdict.admitted, refusal)})
+
+    def _record(
+        self,
+        request: Request,
+        stage: Stage,
+        view: View,
+        hosts: tuple[str, ...],
+        verdict: Verdict | None,
+        text: str,
+    ) -> None:
+        refused = verdict.refused if verdict else {}
+        by_share = any(each.rule is Rule.FRAMEWORK_SHARE for each in refused.values())
+        self._client.record(
+            Decision(
+                request_uuid=request.uuid,
+                framework=request.framework,
+                demand=request.demand,
+                stage=stage,
+                decided_at_s=time.time(),
+                snapshot_version=view.snapshot.version if view.snapshot else None,
+                snapshot_age_s=view.age_s,
+                hosts=hosts,
+                refused={host: f"{each.rule}: {each.text}" for host, each in refused.items()},
+                refused_by_share=by_share and not hosts,
+                text=text,
+            )
+        )
+
+
+def _unavailable_text(view: View) -> str:
+    if view.age_s is None:
+        return "there is no snapshot of the quota service: check hybrid-sched-engine and the broker"
+    return (
+        f"the newest snapshot of the quota service is {view.age_s:.0f} s old: "
+        "check hybrid-sched-engine and the broker"
+    )
+
+
+def _without_snapshot(hosts: Sequence[str], text: str, *, allow: bool) -> Verdict:
+    if allow:
+        return Verdict(tuple(hosts), {})
+    return Verdict((), dict.fromkeys(hosts, Refusal(Rule.QUOTA_UNAVAILABLE, text)))
+
+
+def gatekeeper_for_process(conf: cfg.ConfigOpts) -> Gatekeeper:
+    """Give a gatekeeper with the client of this process.
+
+    :param conf: the global options of the service that the plug-in runs in.
+    """
+    options.register(conf)
+    return Gatekeeper(client_for_process(conf), conf)

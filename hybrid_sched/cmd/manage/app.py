@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The frame of ``hybrid-sched-manage``: options, and questions to the quota service that end in time."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from importlib.metadata import version
+from typing import Any
+
+import oslo_messaging
+from cliff.app import App
+from cliff.commandmanager import CommandManager
+from oslo_config import cfg
+
+from hybrid_sched.rpc import bus
+
+COMMANDS = "hybrid_sched.manage"
+_DEFAULT_TIMEOUT_S = 5.0
+
+
+class ManageError(Exception):
+    """Something that the operator can set right; the message says how."""
+
+
+class ManageApp(App):
+    """Ask the quota service and show what it answers."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            description="See the shares, the hosts and the decisions of hybrid_sched.",
+            version=version("hybrid-sched"),
+            command_manager=CommandManager(COMMANDS),
+            deferred_help=True,
+        )
+
+    def build_option_parser(
+        self, description: str | None, version: str | None, argparse_kwargs: Any = None
+    ) -> argparse.ArgumentParser:
+        """Add our options to cliff's."""
+        parser = super().build_option_parser(description, version, argparse_kwargs)
+        parser.add_argument(
+            "--config-file",
+            action="append",
+            metavar="PATH",
+            help="configuration file that names the message broker; by default that of the services",
+        )
+        parser.add_argument(
+            "--timeout",
+            type=_positive_seconds,
+            default=_DEFAULT_TIMEOUT_S,
+            metavar="SECONDS",
+            help=f"longest time to wait for an answer (default: {_DEFAULT_TIMEOUT_S:g})",
+        )
+        return parser
+
+    def configure_logging(self) -> None:
+        """Keep the bus quiet unless debugging: what it would say is said in one sentence by us."""
+        super().configure_logging()
+        if not self.options.debug:
+            for name in ("oslo", "oslo_messaging", "amqp", "kombu"):
+                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+    def initialize_app(self, argv: Sequence[str]) -> None:  # noqa: ARG002 - given by cliff
+        """Read the configuration once a command is known."""
+        arguments = [f"--config-file={path}" for path in self.options.config_file or ()]
+        try:
+            cfg.CONF(arguments, project="hybrid-sched", prog=self.NAME)
+        except cfg.Error as error:
+            raise ManageError(f"{error}. Name a readable file with --config-file.") from None
+
+    def ask(self, method: str, **arguments: Any) -> Any:
+        """Call the quota service.
+
+        :param method: of the topic of the engine.
+        :param arguments: of the method.
+        :returns: its answer.
+        :raises ManageError: when there is none in time, or the broker cannot be used.
+        """
+        timeout_s: float = self.options.timeout
+        answer: Future[Any] = Future()
+
+        def call() -> None:
+            try:
+                transport = bus.transport(cfg.CONF)
+                engine = bus.client(transport, bus.ENGINE_TOPIC, timeout_s=timeout_s)
+                answer.set_result(engine.call({}, method, **arguments))
+            except Exception as error:
+                answer.set_exception(error)
+
+        # While the broker is down a call outlasts its own timeout, so it must not be waited for.
+        threading.Thread(target=call, daemon=True).start()
+        try:
+            return answer.result(timeout_s + 0.5)
+        except (TimeoutError, oslo_messaging.MessagingTimeout):
+            raise ManageError(
+                f"The quota service did not answer within {timeout_s:g} s: check that hybrid-sched-engine runs and that "
+                f"[DEFAULT] transport_url in {_files()} names its broker."
+            ) from None
+        except oslo_messaging.MessagingException as error:
+            raise ManageError(
+                f"The quota service cannot be asked ({error}): check [DEFAULT] transport_url in {_files()}."
+            ) from None
+
+
+def _files() -> str:
+    return ", ".join(cfg.CONF.config_file) or "the configuration (no file was found)"
+
+
+def _positive_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds < 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    :param arguments: of the command line; None for the process's own.
+    :returns: the exit code.
+    """
+    return int(ManageApp().run(list(sys.argv[1:] if arguments is None else arguments)))

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How values look: rounded for people, exact for programs."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from cliff.columns import FormattableColumn
+
+
+class Share(FormattableColumn[int | str]):
+    """A part of the whole, from the quota service as an integer or ``"a/b"``."""
+
+    def human_readable(self) -> str:
+        """Show it as a percentage."""
+        return f"{float(Fraction(self._value)) * 100:.1f} %"
+
+    def machine_readable(self) -> dict[str, Any]:
+        """Give the exact number and its nearest float."""
+        return {"exact": self._value, "value": float(Fraction(self._value))}
+
+
+class Amount(FormattableColumn[int | str]):
+    """An amount, from the quota service as an integer or ``"a/b"``."""
+
+    def human_readable(self) -> str:
+        """Show at most two decimals."""
+        return f"{float(Fraction(self._value)):.2f}".rstrip("0").rstrip(".")
+
+    def machine_readable(self) -> int | str:
+        """Give the exact number."""
+        return self._value
+
+
+class Moment(FormattableColumn[float]):
+    """A time, in seconds of Unix time."""
+
+    def human_readable(self) -> str:
+        """Show it in UTC."""
+        moment = datetime.datetime.fromtimestamp(self._value, tz=datetime.UTC)
+        return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+class Names(FormattableColumn[Sequence[str]]):
+    """A list of names."""
+
+    def human_readable(self) -> str:
+        """Show them with commas between."""
+        return ", ".join(self._value)
+
+
+class Reasons(FormattableColumn[Mapping[str, str]]):
+    """A reason for each host."""
+
+    def human_readable(self) -> str:
+        """Show the hosts that share a reason in one line."""
+        hosts_by_reason: dict[str, list[str]] = {}
+        for host, reason in self._value.items():
+            hosts_by_reason.setdefault(reason, []).append(host)
+        return "\n".join(
+            f"{', '.join(hosts)}: {reason}" for reason, hosts in hosts_by_reason.items()
+        )

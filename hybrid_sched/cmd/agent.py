@@ -3,9 +3,13 @@
 
 import sys
 
-from hybrid_sched.agent.service import AgentService
-from hybrid_sched.cmd.service import serve
-from hybrid_sched.conf import agent
+from hybrid_sched.cmd.threads import use_native_threads
+
+use_native_threads()
+
+from hybrid_sched.agent.service import AgentService  # noqa: E402
+from hybrid_sched.cmd.service import serve  # noqa: E402
+from hybrid_sched.conf import agent  # noqa: E402
 
 
 def main() -> int:

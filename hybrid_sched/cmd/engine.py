@@ -3,9 +3,13 @@
 
 import sys
 
-from hybrid_sched.cmd.service import serve
-from hybrid_sched.conf import quota
-from hybrid_sched.quota.service import QuotaService
+from hybrid_sched.cmd.threads import use_native_threads
+
+use_native_threads()
+
+from hybrid_sched.cmd.service import serve  # noqa: E402
+from hybrid_sched.conf import quota  # noqa: E402
+from hybrid_sched.quota.service import QuotaService  # noqa: E402
 
 
 def main() -> int:

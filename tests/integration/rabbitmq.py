@@ -63,6 +63,11 @@ class Broker:
         """Give the transport URL."""
         return f"rabbit://guest:guest@127.0.0.1:{self._port}/"
 
+    @property
+    def is_running(self) -> bool:
+        """Say whether it was started and not ended since."""
+        return self._server is not None
+
     def start(self) -> None:
         """Start it and wait until it greets."""
         if self._epmd is None:

@@ -110,7 +110,9 @@ def sharing_rules(conf: cfg.ConfigOpts) -> SharingRules:
     weights = _numbers("weights", conf.quota.weights, FRAMEWORKS)
     lending = _numbers("lending", conf.quota.lending, FRAMEWORKS, most=1, zero=True)
     scores = _numbers("host_scores", conf.quota.host_scores, None, most=1)
-    policies = (SharePolicy(name, weights.get(name, 1), lending.get(name, 1)) for name in FRAMEWORKS)
+    policies = (
+        SharePolicy(name, weights.get(name, 1), lending.get(name, 1)) for name in FRAMEWORKS
+    )
     return SharingRules(tuple(policies), scores)
 
 

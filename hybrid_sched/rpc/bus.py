@@ -37,7 +37,11 @@ def target(topic: str, *, server: str | None = None, fanout: bool = False) -> os
 
 
 def client(
-    on: oslo_messaging.RPCTransport, topic: str, *, timeout_s: float | None = None, fanout: bool = False
+    on: oslo_messaging.RPCTransport,
+    topic: str,
+    *,
+    timeout_s: float | None = None,
+    fanout: bool = False,
 ) -> Any:
     """Make an RPC client of a topic."""
     return oslo_messaging.get_rpc_client(on, target(topic, fanout=fanout), timeout=timeout_s)

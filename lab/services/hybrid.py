@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The services of hybrid_sched: the engine, and the configuration of the agents on the hosts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from lab import ini
+from lab.layout import Host, Lab
+from lab.processes import ProcessTable, StepFailed
+from lab.services.nova import CPU_ALLOCATION_RATIO, RESERVED_MEMORY_MB
+
+#: Guests' whole share is kept free for them, so that the demo can show a refusal.
+WEIGHTS = "hypervisor:1,container:1"
+LENDING = "hypervisor:0,container:1"
+
+
+def engine_config(lab: Lab) -> Path:
+    """Give the path of the engine's configuration."""
+    return lab.config("hybrid-sched", "hybrid-sched.conf")
+
+
+def write_engine_config(lab: Lab, weights: str = WEIGHTS) -> None:
+    """Write the engine's configuration."""
+    ini.write(
+        engine_config(lab),
+        {
+            "DEFAULT": {"transport_url": lab.transport_url},
+            "quota": {
+                "period_s": 1,
+                "weights": weights,
+                "lending": LENDING,
+                "report_max_age_s": 15,
+                "pending_ttl_s": 30,
+            },
+        },
+    )
+
+
+def configure(lab: Lab) -> None:
+    """Write the engine's configuration."""
+    write_engine_config(lab)
+
+
+def configure_agent(lab: Lab, host: Host) -> None:
+    """Write the configuration of the agent on one host."""
+    ini.write(
+        lab.config(host.name, "hybrid-sched.conf"),
+        {
+            "DEFAULT": {"transport_url": lab.transport_url},
+            "agent": {
+                "host": host.name,
+                "period_s": 3,
+                "docker_url": "unix:///run/docker/docker.sock",
+                "cpu_allocation_ratio": CPU_ALLOCATION_RATIO,
+                "reserved_memory_mb": RESERVED_MEMORY_MB,
+            },
+        },
+    )
+
+
+def start(lab: Lab) -> None:
+    """Start the engine."""
+    log = lab.log("hybrid-sched-engine")
+    running = ProcessTable(lab).get("hybrid-sched-engine") is not None
+    start_at = 0 if running or not log.exists() else log.stat().st_size
+
+    def serving() -> bool:
+        with log.open("rb") as lines:
+            lines.seek(start_at)
+            return b"Serving." in lines.read()
+
+    ProcessTable(lab).start(
+        "hybrid-sched-engine",
+        [str(lab.bin / "hybrid-sched-engine"), "--config-file", str(engine_config(lab))],
+        ready=serving,
+    )
+
+
+def manage(lab: Lab, *arguments: str) -> Any:
+    """Run ``hybrid-sched-manage`` and give its answer.
+
+    :raises StepFailed: when it fails.
+    """
+    done = subprocess.run(
+        [
+            *(str(lab.bin / "hybrid-sched-manage"), "--config-file", str(engine_config(lab))),
+            *(*arguments, "-f", "json"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise StepFailed(f"hybrid-sched-manage {' '.join(arguments)}: {done.stderr.strip()}")
+    return json.loads(done.stdout)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Zun: the API with its scheduler; and the configuration of zun-compute and kuryr on the hosts."""
+
+from __future__ import annotations
+
+import shutil
+
+from lab import ini
+from lab.layout import CONTROL_IP, Host, Lab
+from lab.services.common import (
+    once,
+    run,
+    service_account,
+    share_folder,
+    start_wsgi,
+    token_check,
+)
+from lab.services.nova import RESERVED_MEMORY_MB
+
+#: Where kuryr takes requests of the dockerd of its host.
+KURYR_URL = "http://127.0.0.1:23750"
+
+
+def _common(lab: Lab) -> dict[str, dict[str, object]]:
+    return {
+        "DEFAULT": {
+            "transport_url": lab.transport_url,
+            "host": "control",
+            "my_ip": CONTROL_IP,
+            "state_path": lab.folder("data", "zun"),
+            "image_driver_list": "docker",
+            "default_image_driver": "docker",
+            "container_driver": "docker" if lab.stock else "hybrid_docker",
+        },
+        "api": {
+            "host_ip": CONTROL_IP,
+            "port": 9517,
+            "workers": 1,
+            "api_paste_config": lab.config("zun", "api-paste.ini"),
+        },
+        "database": {"connection": lab.database_url("zun")},
+        "keystone_authtoken": dict(token_check(lab, "zun")),
+        "keystone_auth": dict(service_account(lab, "zun")),
+        "scheduler": _scheduling(lab),
+        "network": {"driver": "kuryr", "driver_name": "kuryr"},
+        "compute": {
+            "host_shared_with_nova": True,
+            "reserved_host_memory_mb": RESERVED_MEMORY_MB,
+        },
+        "docker": {
+            "api_url": "unix:///run/docker/docker.sock",
+            "docker_remote_api_host": "127.0.0.1",
+        },
+        "oslo_concurrency": {"lock_path": lab.folder("data", "lock")},
+        "websocket_proxy": {"base_url": f"ws://{CONTROL_IP}:6784/"},
+        "hybrid_sched": {"refresh_period_s": 2},
+    }
+
+
+def _scheduling(lab: Lab) -> dict[str, object]:
+    stock = "zun.scheduler.filters.all_filters"
+    if lab.stock:
+        return {"available_filters": stock, "enabled_filters": "ComputeFilter"}
+    return {
+        "available_filters": [stock, "hybrid_sched.filters.zun.all_filters"],
+        "enabled_filters": "ComputeFilter,HybridShareFilter,CrossFillOrderFilter",
+    }
+
+
+def configure(lab: Lab) -> None:
+    """Write the configuration of the API."""
+    shutil.copy(share_folder("zun", "api-paste.ini"), lab.config("zun", "api-paste.ini"))
+    ini.write(lab.config("zun", "zun.conf"), _common(lab))
+
+
+def configure_compute(lab: Lab, host: Host) -> None:
+    """Write the configuration of zun-compute and of kuryr on one host."""
+    sections = _common(lab)
+    sections["DEFAULT"] |= {
+        "host": host.name,
+        "my_ip": host.ip,
+        "state_path": lab.folder("hosts", host.name, "zun"),
+    }
+    sections["docker"]["docker_data_root"] = lab.folder("hosts", host.name, "docker")
+    sections["oslo_concurrency"] = {"lock_path": lab.folder("hosts", host.name, "lock")}
+    ini.write(lab.config(host.name, "zun", "zun.conf"), sections)
+    ini.write(
+        lab.config(host.name, "kuryr.conf"),
+        {
+            "DEFAULT": {
+                "bindir": lab.bin.parent / "libexec" / "kuryr",
+                "kuryr_uri": KURYR_URL,
+                "capability_scope": "local",
+                "process_external_connectivity": False,
+            },
+            "neutron": {**service_account(lab, "kuryr"), "enable_dhcp": False},
+            "binding": {"default_driver": "kuryr.lib.binding.drivers.veth"},
+        },
+    )
+
+
+def prepare(lab: Lab) -> None:
+    """Make its tables."""
+    command = [
+        *(lab.bin / "zun-db-manage", "--config-file", lab.config("zun", "zun.conf")),
+        "upgrade",
+    ]
+    once(lab, "zun-sync", lambda: run(lab, "zun-sync", command))
+
+
+def start_api(lab: Lab) -> None:
+    """Start the API."""
+    start_wsgi(
+        lab,
+        "zun-api",
+        9517,
+        "zun.wsgi.api:application",
+        arguments=["--pyargv", f"--config-file {lab.config('zun', 'zun.conf')}"],
+    )

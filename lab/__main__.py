@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from lab import hosts, network, status, supervisor
+from lab import hosts, images, network, status, supervisor
 from lab.layout import NETNS, Host, Lab, saved_lab
 from lab.processes import ProcessTable, StepFailed
 
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument(
             "--stock", action="store_true", help="leave the plug-ins out, to compare with"
         )
+        sub.add_argument("--keep", action="store_true", help="leave what runs after a failure")
     command("down", _down, "stop the lab and remove what it made")
     sub = command("status", _status, "show what runs, its health and memory")
     sub.add_argument("-f", "--format", choices=("table", "json"), default="table")
@@ -86,12 +87,15 @@ def _up(options: argparse.Namespace) -> int:
     elif options.stock != lab.stock or options.hosts not in (None, len(lab.hosts)):
         raise StepFailed("A lab of another shape is up: stop it first with 'make demo-down'.")
     lab.save()
+    started = time.monotonic()
+    # Debian's mirror is out of reach from inside.
+    images.build(lab)
+    _show_step("images", time.monotonic() - started)
     network.make_control()
     for host in lab.hosts:
         network.make_host(host)
     network.enter(NETNS)
-    started = time.monotonic()
-    supervisor.up(lab, _show_step)
+    supervisor.up(lab, _show_step, keep=options.keep)
     print(f"The lab is up, in {time.monotonic() - started:.0f} s.", flush=True)
     return 0
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first process of a compute host: makes the host's own view of the machine, starts its services, and reaps.
+"""The first processes of a compute host: one reaps, the other makes the host's own view of the machine, starts its services and keeps them.
 
-It runs in network, mount, host name, control group and process namespaces of its own; when it ends, all that is in them ends.
+They run in network, mount, host name, control group and process namespaces of its own; when the first ends, all that is in them ends.
 """
 
 from __future__ import annotations
@@ -85,6 +85,14 @@ class HostInit:
             f"127.0.0.1 localhost\n{CONTROL_IP} control\n" + "\n".join(hosts) + "\n",
             "/etc/hosts",
         )
+        # libvirtd wants this account to exist, even where guests run as another.
+        for file, entry in (
+            ("passwd", "libvirt-qemu:x:64055:64055::/:/usr/sbin/nologin"),
+            ("group", "libvirt-qemu:x:64055:"),
+        ):
+            text = Path("/etc", file).read_text()
+            if "libvirt-qemu:" not in text:
+                self._bind_text(file, f"{text.rstrip()}\n{entry}\n", f"/etc/{file}")
         # KVM inside the machine hangs, and libvirt takes a minute to find out.
         if Path("/dev/kvm").exists():
             self._bind_text("no-kvm", "", "/dev/kvm")
@@ -134,8 +142,12 @@ class HostInit:
         dhcp_hosts = self._lab.folder("data", "dhcp-hosts")
         (hooks / "qemu").write_text(hook.replace("@DHCP_HOSTS@", str(dhcp_hosts)))
         (hooks / "qemu").chmod(0o755)
-        self._start("virtlogd", ["virtlogd"], Path("/run/libvirt/virtlogd-sock").exists)
-        self._start("libvirtd", ["libvirtd", "--listen"], Path("/run/libvirt/libvirt-sock").exists)
+        for daemon, options, socket_name in (
+            ("virtlogd", (), "virtlogd-sock"),
+            ("libvirtd", ("--listen",), "libvirt-sock"),
+        ):
+            command = [daemon, *options, "--pid-file", f"/run/libvirt/{daemon}.pid"]
+            self._start(daemon, command, Path("/run/libvirt", socket_name).exists)
 
     def _start_docker(self) -> None:
         plugins = Path("/etc/docker/plugins")
@@ -274,7 +286,13 @@ def main() -> None:
     # As the first process of its namespace it would ignore these otherwise.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    HostInit(lab, lab.host(sys.argv[1])).run()
+    services = os.fork()
+    if services == 0:
+        HostInit(lab, lab.host(sys.argv[1])).run()
+    # Orphans come to the first process of the namespace. libvirt waits for those that it has ended to be gone.
+    while os.wait()[0] != services:
+        pass
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -48,19 +48,33 @@ def build(lab: Lab) -> None:
 
 def _unpack_kernel(folder: Path) -> None:
     """Take the kernel out of Debian's package, without installing it."""
-    depends = _output(["apt-cache", "depends", "linux-image-cloud-amd64"], folder)
-    packages = [
-        line.split()[-1] for line in depends.splitlines() if "Depends: linux-image-" in line
-    ]
-    if not packages:
-        raise StepFailed("Debian's package lists are missing; run 'apt-get update' as root.")
-    _output(["apt-get", "download", packages[0]], folder)
-    package = next(folder.glob("linux-image-*.deb"))
+    package = _kernel_package(folder)
+    if package is None:
+        _output(["apt-get", "update"], folder)
+        package = _kernel_package(folder)
+    if package is None:
+        raise StepFailed("Debian's package lists name no linux-image-cloud-amd64; see 'apt-get update'.")
+    _output(["apt-get", "download", package], folder)
+    archive = next(folder.glob("linux-image-*.deb"))
     tree = folder / "kernel"
-    _output(["dpkg", "-x", package.name, tree.name], folder)
+    _output(["dpkg", "-x", archive.name, tree.name], folder)
     shutil.copy(next((tree / "boot").glob("vmlinuz-*")), folder / "vmlinuz.part")
-    package.unlink()
+    archive.unlink()
     (folder / "vmlinuz.part").rename(folder / "vmlinuz")
+
+
+def _kernel_package(folder: Path) -> str | None:
+    """Name the package that Debian's newest cloud kernel is in; None when the lists do not tell."""
+    depends = subprocess.run(
+        ["apt-cache", "depends", "linux-image-cloud-amd64"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = depends.stdout.splitlines()
+    names = (line.split()[-1] for line in lines if "Depends: linux-image-" in line)
+    return next(names, None)
 
 
 def _build_initrd(folder: Path) -> None:

@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import FrameType
 
-from lab import cgroups, hosts, images, network
+from lab import cgroups, hosts, network
 from lab.cloud import Cloud
 from lab.layout import NETNS, Lab
 from lab.processes import ProcessTable, StepFailed, wait_until
@@ -38,7 +38,6 @@ def steps(lab: Lab) -> list[Step]:
     """List the steps for a lab."""
     control = [
         Step("configure", (), _configure),
-        Step("images", (), images.build),
         Step("mariadb", ("configure",), mariadb.start),
         Step("rabbitmq", ("configure",), rabbitmq.start),
         Step("keystone tables", ("mariadb",), keystone.prepare),
@@ -53,17 +52,17 @@ def steps(lab: Lab) -> list[Step]:
         Step("neutron", ("neutron tables", "keystone", "rabbitmq"), neutron.start),
         Step("dhcp", ("configure",), neutron.start_dhcp),
         Step("nova-api", ("nova tables", "keystone", "rabbitmq"), nova.start_api),
-        Step("nova-conductor", ("nova tables", "rabbitmq"), nova.start_conductor),
+        Step("nova-conductor", ("nova tables", "keystone", "rabbitmq"), nova.start_conductor),
         Step("nova-scheduler", ("nova tables", "rabbitmq", "placement"), nova.start_scheduler),
         Step("zun-api", ("zun tables", "keystone", "rabbitmq"), zun.start_api),
         Step("network", ("neutron",), _make_network),
-        Step("upload", ("images", "glance", "nova-api"), _upload),
+        Step("upload", ("glance", "nova-api"), _upload),
     ]
     if not lab.stock:
         control.append(Step("hybrid-sched-engine", ("rabbitmq",), hybrid.start))
     ready = []
     for host in lab.hosts:
-        needs = ("network", "images", "placement", "nova-conductor")
+        needs = ("network", "placement", "nova-conductor")
         control.append(Step(host.name, needs, lambda lab, host=host: hosts.start(lab, host)))
         control.append(
             Step(
@@ -114,9 +113,10 @@ def run_steps(
         raise failure
 
 
-def up(lab: Lab, show: Callable[[str, float], None]) -> None:
-    """Bring the lab up; what runs already stays. A failure takes down what this call started.
+def up(lab: Lab, show: Callable[[str, float], None], *, keep: bool = False) -> None:
+    """Bring the lab up; what runs already stays. A failure takes down a lab that was not up before.
 
+    :param keep: leave what runs after a failure, to look at it.
     :raises StepFailed: with the step, the reason and the log to read.
     """
     before = {process.name for process in ProcessTable(lab).all() if process.alive}
@@ -129,7 +129,7 @@ def up(lab: Lab, show: Callable[[str, float], None]) -> None:
     try:
         run_steps(steps(lab), lab, show)
     except (StepFailed, KeyboardInterrupt):
-        if not before:
+        if not before and not keep:
             down(lab)
         raise
 
@@ -217,7 +217,7 @@ def _wait_for_agents(lab: Lab) -> None:
     wanted = {host.name for host in lab.hosts}
 
     def fresh() -> bool:
-        return wanted <= {row["host"] for row in hybrid.manage(lab, "host", "list") if row["fresh"]}
+        return wanted <= {row["Host"] for row in hybrid.manage(lab, "host", "list") if row["Fresh"]}
 
     if not wait_until(fresh, 60, pause_s=1):
         raise StepFailed(

@@ -80,8 +80,10 @@ def start_dhcp(lab: Lab) -> None:
     """Start dnsmasq. Each host's libvirt hook leaves a file with a guest's MAC and address, which dnsmasq reads at once."""
     data = lab.folder("data", "dnsmasq")
     ready = data / "dnsmasq.pid"
-    ready.unlink(missing_ok=True)
-    ProcessTable(lab).start(
+    table = ProcessTable(lab)
+    if table.get("dnsmasq") is None:
+        ready.unlink(missing_ok=True)
+    table.start(
         "dnsmasq",
         [
             *("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root"),

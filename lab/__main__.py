@@ -9,8 +9,11 @@ import sys
 import time
 from collections.abc import Sequence
 
+from keystoneauth1.exceptions import ClientException
+from openstack.exceptions import SDKException
+
 from lab import hosts, images, network, status, supervisor
-from lab.layout import NETNS, Host, Lab, saved_lab
+from lab.layout import NETNS, STATE, Host, Lab, saved_lab
 from lab.processes import ProcessTable, StepFailed
 
 
@@ -27,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(options) or 0)
     except (StepFailed, LookupError) as error:
         print(error, file=sys.stderr)
+        return 1
+    except (ClientException, SDKException) as error:
+        print(f"The cloud refused: {error}. Its logs are in {STATE / 'log'}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
@@ -107,8 +113,9 @@ def _show_step(name: str, seconds: float) -> None:
 def _demo(options: argparse.Namespace) -> int:
     from lab import demo  # noqa: PLC0415 - it needs the lab's clients, which take long to import
 
+    started = time.monotonic()
     code = _up(options)
-    return code or demo.run(_lab())
+    return code or demo.run(_lab(), started)
 
 
 def _down(_options: argparse.Namespace) -> int:

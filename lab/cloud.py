@@ -20,7 +20,7 @@ GUEST_IMAGE = "lab-guest"
 FLAVORS = {
     "lab.tiny": (1, 128),
     "lab.small": (1, 256),
-    "lab.medium": (2, 512),
+    "lab.medium": (1, 512),
     "lab.large": (2, 1024),
 }
 
@@ -191,14 +191,11 @@ class Cloud:
         return list(self.containers.get("/containers/").json()["containers"])
 
     def delete_container(self, uuid: str) -> None:
-        """Stop and delete a container."""
+        """Delete a container, running or not."""
         try:
-            self.containers.delete(f"/containers/{uuid}?stop=true&timeout=1")
+            self.containers.delete(f"/containers/{uuid}?force=true")
         except keystone_exceptions.NotFound:
             return
-        except keystone_exceptions.Conflict:
-            # One that failed cannot be stopped.
-            self.containers.delete(f"/containers/{uuid}?force=true")
 
 
 def wait_for(look: Callable[[], T], good: Callable[[T], bool], timeout_s: float) -> T:

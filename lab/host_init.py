@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first processes of a compute host: one reaps, the other makes the host's own view of the machine, starts its services and keeps them.
+"""The first processes of a compute host: one reaps, the other makes the host's own view of the machine and starts its services.
 
-They run in network, mount, host name, control group and process namespaces of its own; when the first ends, all that is in them ends.
+They run in network, mount, host name, control group and process namespaces of their own, where all ends with the first.
 """
 
 from __future__ import annotations

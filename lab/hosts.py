@@ -45,6 +45,8 @@ def wait_for_provider(lab: Lab, host: Host) -> None:
     :raises StepFailed: when it does not come.
     """
     mark = lab.folder("run") / f"{host.name}.provider"
+    if mark.exists():
+        return
     cloud = Cloud(lab)
     log = lab.log(f"{host.name}-nova-compute")
     if not wait_until(lambda: cloud.has_inventory(host.name), 120, pause_s=0.5):

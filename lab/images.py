@@ -53,7 +53,9 @@ def _unpack_kernel(folder: Path) -> None:
         _output(["apt-get", "update"], folder)
         package = _kernel_package(folder)
     if package is None:
-        raise StepFailed("Debian's package lists name no linux-image-cloud-amd64; see 'apt-get update'.")
+        raise StepFailed(
+            "Debian's package lists name no linux-image-cloud-amd64; see 'apt-get update'."
+        )
     _output(["apt-get", "download", package], folder)
     archive = next(folder.glob("linux-image-*.deb"))
     tree = folder / "kernel"

@@ -107,7 +107,7 @@ class Lab:
         return f"rabbit://lab:{self.password}@{CONTROL_IP}:5672/"
 
     def database_url(self, name: str) -> str:
-        """The address of a database."""
+        """Give the address of a database."""
         return f"mysql+pymysql://lab:{self.password}@{CONTROL_IP}/{name}?charset=utf8mb4"
 
     def client_environment(self) -> dict[str, str]:

@@ -18,6 +18,7 @@ from lab.cloud import Cloud
 from lab.layout import NETNS, Lab
 from lab.processes import ProcessTable, StepFailed, wait_until
 from lab.services import glance, hybrid, keystone, mariadb, neutron, nova, placement, rabbitmq, zun
+from lab.services.common import once
 
 
 @dataclass(frozen=True)
@@ -191,11 +192,13 @@ def _configure(lab: Lab) -> None:
 
 
 def _make_network(lab: Lab) -> None:
-    (lab.folder("data") / "network-id").write_text(Cloud(lab).make_network())
+    path = lab.folder("data") / "network-id"
+    if not path.exists():
+        path.write_text(Cloud(lab).make_network())
 
 
 def _upload(lab: Lab) -> None:
-    Cloud(lab).upload_images(lab)
+    once(lab, "upload", lambda: Cloud(lab).upload_images(lab))
 
 
 def _wait_for_computes(lab: Lab) -> None:

@@ -24,7 +24,7 @@ OPTIONS = [
     cfg.ListOpt(
         "sources",
         default=["host", "libvirt", "docker"],
-        help="Monitor sources to ask, names of entry points of hybrid_sched.monitor.source. Leave out what a host does not run.",
+        help="Monitor sources to ask, names of entry points of hybrid_sched.monitor.source. Leave out what a host lacks.",
     ),
     cfg.StrOpt(
         "libvirt_uri",

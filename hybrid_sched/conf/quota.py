@@ -40,7 +40,7 @@ OPTIONS = [
         "host_scores",
         default={},
         mutable=True,
-        help="Hardware score of hosts, HOST:SCORE, above 0 and at most 1; a host that is not named has 1. What runs on a host is "
+        help="Hardware score of hosts, HOST:SCORE, above 0 and at most 1; a host not named has 1. What runs on a host is "
         "charged times its score.",
     ),
     cfg.FloatOpt(
@@ -69,7 +69,7 @@ OPTIONS = [
         default=120.0,
         min=1.0,
         mutable=True,
-        help="Seconds after which a reservation ends if its task has not appeared on a host. The default outlasts a slow start.",
+        help="Seconds after which a reservation ends if its task has not appeared on a host. The default covers slow starts.",
     ),
     cfg.IntOpt(
         "decisions_kept",

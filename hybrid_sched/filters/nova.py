@@ -56,9 +56,10 @@ def request_of(spec_obj: objects.RequestSpec) -> Request:
 def _is_move(spec_obj: objects.RequestSpec) -> bool:
     """Tell a guest that runs already from a new one.
 
-    Every move of Nova (live and cold migration, resize, evacuation) tells the scheduler to leave the source out or, for a
-    resize, marks the request. A new guest that is tried again after a failure names hosts to leave out only in ``retry``.
+    Nova names the guest's cell as the requested destination's for moves only (live and cold migration, resize; its
+    CrossCellWeigher relies on that), and leaves the source out for an evacuation.
     """
-    if scheduler_utils.request_is_resize(spec_obj):
+    if "ignore_hosts" in spec_obj and spec_obj.ignore_hosts:
         return True
-    return bool(spec_obj.obj_attr_is_set("ignore_hosts") and spec_obj.ignore_hosts)
+    destination = spec_obj.requested_destination if "requested_destination" in spec_obj else None
+    return bool(destination and "cell" in destination and destination.cell)

@@ -55,12 +55,10 @@ class CrossFillOrderFilter(filters.BaseHostFilter):
         self, filter_obj_list: Iterable[HostState], container: objects.Container, extra_spec: dict
     ) -> Iterator[HostState]:
         """Order all hosts with one question; equal ones by name."""
-        hosts = list(filter_obj_list)
+        hosts = sorted(filter_obj_list, key=lambda host: host.hostname)
         gatekeeper = gatekeeper_for_process(zun.conf.CONF)
         ranking = gatekeeper.rank(request_of(container), [host.hostname for host in hosts])
-        weighed = sorted(
-            zip(ranking.weights, hosts, strict=True), key=lambda each: (-each[0], each[1].hostname)
-        )
+        weighed = sorted(zip(ranking.weights, hosts, strict=True), key=lambda each: -each[0])
         return iter([host for _, host in weighed])
 
 

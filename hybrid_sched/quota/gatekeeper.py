@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from oslo_config import cfg
 
@@ -46,7 +47,7 @@ class Gatekeeper:
             verdict = ShareGate(snapshot, allow_unreported=allow).judge(request, hosts)
         if verdict.admitted and self._conf.hybrid_sched.reservations:
             verdict = self._reserved(request, verdict)
-        self._record(request, Stage.SHARE_GATE, view, verdict.admitted, verdict, text)
+        self._record(request, Stage.SHARE_GATE, view, verdict.admitted, text, verdict.refused)
         return verdict
 
     def rank(self, request: Request, hosts: Sequence[str]) -> Ranking:
@@ -62,9 +63,10 @@ class Gatekeeper:
             ranking = Ranking(Role.HEAD, 0, (0,) * len(hosts), _unavailable_text(view))
         else:
             ranking = rank(snapshot, request.framework, request.demand, hosts)
-        weighed = sorted(zip(ranking.weights, hosts, strict=True), key=lambda w: (-w[0], w[1]))
+        # Hosts of one weight keep their order, as in Nova.
+        weighed = sorted(zip(ranking.weights, hosts, strict=True), key=lambda each: -each[0])
         best_first = tuple(host for _, host in weighed)
-        self._record(request, Stage.ORDER, view, best_first, None, ranking.text)
+        self._record(request, Stage.ORDER, view, best_first, ranking.text)
         return ranking
 
     def _usable(self, view: View) -> Snapshot | None:
@@ -79,16 +81,15 @@ class Gatekeeper:
         refusal = Refusal(Rule.FRAMEWORK_SHARE, answer["text"])
         return Verdict((), {**verdict.refused, **dict.fromkeys(verdict.admitted, refusal)})
 
-    def _record(
+    def _record(  # noqa: PLR0917
         self,
         request: Request,
         stage: Stage,
         view: View,
         hosts: tuple[str, ...],
-        verdict: Verdict | None,
         text: str,
+        refused: Mapping[str, Refusal] = MappingProxyType({}),
     ) -> None:
-        refused = verdict.refused if verdict else {}
         by_share = any(each.rule is Rule.FRAMEWORK_SHARE for each in refused.values())
         self._client.record(
             Decision(

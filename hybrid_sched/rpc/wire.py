@@ -17,7 +17,7 @@ Wire = dict[str, Any]
 _FRACTION = re.compile(r"\d{1,20}/\d{1,20}")
 
 
-class BadMessage(ValueError):  # noqa: N818 - it names what it is
+class BadMessage(ValueError):
     """A message that does not have the agreed form; the text names the field."""
 
 

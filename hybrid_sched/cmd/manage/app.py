@@ -65,7 +65,7 @@ class ManageApp(App):
             for name in ("oslo", "oslo_messaging", "amqp", "kombu"):
                 logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
-    def initialize_app(self, argv: Sequence[str]) -> None:  # noqa: ARG002 - given by cliff
+    def initialize_app(self, argv: Sequence[str]) -> None:
         """Read the configuration once a command is known."""
         arguments = [f"--config-file={path}" for path in self.options.config_file or ()]
         try:

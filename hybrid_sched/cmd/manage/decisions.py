@@ -30,6 +30,11 @@ class ListDecisions(Lister):
             metavar=f"1..{_LARGEST_LIMIT}",
             help=f"how many requests (default: {_DEFAULT_LIMIT})",
         )
+        parser.add_argument(
+            "--long",
+            action="store_true",
+            help="name the hosts, and show the rule and the reasons too",
+        )
         return parser
 
     def take_action(
@@ -37,21 +42,10 @@ class ListDecisions(Lister):
     ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
         """Ask the quota service."""
         decisions = self.app.ask("decisions", limit=parsed_args.limit)
-        return (
-            ("Request", "Framework", "Time", "Step", "First host", "Passed", "Refused"),
-            (
-                (
-                    decision["request_uuid"],
-                    decision["framework"],
-                    Moment(decision["decided_at_s"]),
-                    decision["stage"],
-                    next(iter(decision["hosts"]), ""),
-                    len(decision["hosts"]),
-                    len(decision["refused"]),
-                )
-                for decision in decisions
-            ),
-        )
+        columns = ("Request", "Framework", "Time", "Step", "First host", "Passed", "Refused")
+        if parsed_args.long:
+            columns += ("Hosts", "Reasons", "Rule")
+        return columns, (_row(decision, long=parsed_args.long) for decision in decisions)
 
 
 class ShowDecision(Lister):
@@ -90,3 +84,18 @@ class ShowDecision(Lister):
                 for decision in decisions
             ),
         )
+
+
+def _row(decision: dict[str, Any], *, long: bool) -> tuple[Any, ...]:
+    row = (
+        decision["request_uuid"],
+        decision["framework"],
+        Moment(decision["decided_at_s"]),
+        decision["stage"],
+        next(iter(decision["hosts"]), ""),
+        len(decision["hosts"]),
+        len(decision["refused"]),
+    )
+    if not long:
+        return row
+    return (*row, Names(decision["hosts"]), Reasons(decision["refused"]), decision["text"])

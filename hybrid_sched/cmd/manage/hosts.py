@@ -18,7 +18,7 @@ class ListHosts(Lister):
 
     def take_action(
         self,
-        parsed_args: argparse.Namespace,  # noqa: ARG002 - given by cliff
+        parsed_args: argparse.Namespace,
     ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
         """Ask the quota service."""
         rows = self.app.ask("hosts")

@@ -17,7 +17,7 @@ class ListShares(Lister):
 
     def take_action(
         self,
-        parsed_args: argparse.Namespace,  # noqa: ARG002 - given by cliff
+        parsed_args: argparse.Namespace,
     ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
         """Ask the quota service."""
         shares = ("used", "wanted", "fair", "entitled", "floor")

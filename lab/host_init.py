@@ -136,12 +136,10 @@ class HostInit:
             f'tcp_port = "16509"\nlisten_addr = "{host.ip}"\nauth_tcp = "none"\n'
             f'auth_unix_rw = "none"\nhost_uuid = "{identity}"\n'
         )
-        hook = (Path(__file__).parent / "files" / "libvirt-hook").read_text()
-        hooks = etc / "hooks"
-        hooks.mkdir(exist_ok=True)
-        dhcp_hosts = self._lab.folder("data", "dhcp-hosts")
-        (hooks / "qemu").write_text(hook.replace("@DHCP_HOSTS@", str(dhcp_hosts)))
-        (hooks / "qemu").chmod(0o755)
+        (etc / "hooks").mkdir(exist_ok=True)
+        hook = etc / "hooks" / "qemu"
+        shutil.copy(Path(__file__).parent / "files" / "libvirt-hook", hook)
+        hook.chmod(0o755)
         for daemon, options, socket_name in (
             ("virtlogd", (), "virtlogd-sock"),
             ("libvirtd", ("--listen",), "libvirt-sock"),

@@ -20,6 +20,8 @@ CONTROL_IP = "10.77.0.1"
 DATA_GATEWAY_IP = "10.78.0.1"
 DATA_SUBNET = "10.78.0.0/24"
 REGION = "RegionOne"
+#: Names, in the environment of Neutron, the folder in which dnsmasq keeps its files.
+DHCP_FOLDER = "HYBRID_LAB_DHCP"
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def steps(lab: Lab) -> list[Step]:
         Step("zun tables", ("mariadb",), zun.prepare),
         Step("placement", ("placement tables", "keystone"), placement.start),
         Step("glance", ("glance tables", "keystone"), glance.start),
-        Step("neutron", ("neutron tables", "keystone", "rabbitmq"), neutron.start),
+        Step("neutron", ("neutron tables", "keystone", "rabbitmq", "dhcp"), neutron.start),
         Step("dhcp", ("configure",), neutron.start_dhcp),
         Step("nova-api", ("nova tables", "keystone", "rabbitmq"), nova.start_api),
         Step("nova-conductor", ("nova tables", "keystone", "rabbitmq"), nova.start_conductor),

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from lab import ini
-from lab.layout import CHECKOUT, DATA_GATEWAY_IP, Lab
+from lab.layout import CHECKOUT, DATA_GATEWAY_IP, DHCP_FOLDER, Lab
 from lab.processes import ProcessTable
 from lab.services.common import once, run, share_folder, start_wsgi, token_check
 
@@ -72,25 +74,31 @@ def start(lab: Lab) -> None:
             "OS_NEUTRON_CONFIG_DIR": str(lab.config("neutron", "x").parent),
             "OS_NEUTRON_CONFIG_FILES": "neutron.conf;ml2_conf.ini",
             "PYTHONPATH": f"{CHECKOUT}:{lab.folder('python')}",
+            DHCP_FOLDER: str(_dhcp_folder(lab)),
         },
     )
 
 
 def start_dhcp(lab: Lab) -> None:
-    """Start dnsmasq. Each host's libvirt hook leaves a file with a guest's MAC and address, which dnsmasq reads at once."""
-    data = lab.folder("data", "dnsmasq")
-    ready = data / "dnsmasq.pid"
+    """Start dnsmasq, which gives each guest the address that Neutron has for its port."""
+    folder = _dhcp_folder(lab)
+    pid_file = folder / "dnsmasq.pid"
     table = ProcessTable(lab)
     if table.get("dnsmasq") is None:
-        ready.unlink(missing_ok=True)
+        pid_file.unlink(missing_ok=True)
+        (folder / "hosts").touch()
     table.start(
         "dnsmasq",
         [
             *("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root"),
             *("--no-resolv", "--no-hosts", "--port=0", "--interface=data", "--bind-interfaces"),
-            *(f"--dhcp-range={DATA_GATEWAY_IP},static", f"--pid-file={ready}"),
-            *(f"--dhcp-hostsdir={lab.folder('data', 'dhcp-hosts')}",),
-            *(f"--dhcp-leasefile={data / 'leases'}", "--log-dhcp", "--log-facility=-"),
+            *(f"--dhcp-range={DATA_GATEWAY_IP},static", f"--pid-file={pid_file}"),
+            *(f"--dhcp-hostsfile={folder / 'hosts'}", f"--dhcp-leasefile={folder / 'leases'}"),
+            *("--log-dhcp", "--log-facility=-"),
         ],
-        ready=ready.exists,
+        ready=pid_file.exists,
     )
+
+
+def _dhcp_folder(lab: Lab) -> Path:
+    return lab.folder("data", "dnsmasq")

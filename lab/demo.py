@@ -323,10 +323,9 @@ def remove_all(lab: Lab, cloud: Cloud) -> None:
     """Remove what earlier runs placed, and give the frameworks their first weights again."""
     servers = [each for each in cloud.sdk.compute.servers() if each.name.startswith("demo-")]
     containers = [each for each in cloud.list_containers() if each["name"].startswith("demo-")]
-    for server in servers:
-        cloud.sdk.compute.delete_server(server)
-    for container in containers:
-        cloud.delete_container(container["uuid"])
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(cloud.sdk.compute.delete_server, servers))
+        list(pool.map(cloud.delete_container, [each["uuid"] for each in containers]))
     wait_for(
         lambda: [
             *(each.name for each in cloud.sdk.compute.servers() if each.name.startswith("demo-")),

@@ -93,9 +93,11 @@ class HostInit:
             text = Path("/etc", file).read_text()
             if "libvirt-qemu:" not in text:
                 self._bind_text(file, f"{text.rstrip()}\n{entry}\n", f"/etc/{file}")
-        # KVM inside the machine hangs, and libvirt takes a minute to find out.
+        # KVM inside the machine hangs. A file that cannot be written to makes libvirt see that it is not to be had; one that
+        # can be makes it try again at each start of a guest, which takes seconds.
         if Path("/dev/kvm").exists():
             self._bind_text("no-kvm", "", "/dev/kvm")
+            _run("mount", "-o", "remount,bind,ro", "/dev/kvm")
         meminfo.bind(self._folder, self._host.memory_mb)
 
     def _mount_cgroups(self) -> None:

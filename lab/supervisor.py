@@ -73,9 +73,9 @@ def steps(lab: Lab) -> list[Step]:
             )
         )
         ready.append(f"{host.name} provider")
-    control.append(
-        Step("computes up", (*ready, "zun-api", "nova-api", "upload"), _wait_for_computes)
-    )
+    control.append(Step("nova cell", tuple(ready), nova.map_hosts))
+    needs = ("nova cell", "zun-api", "nova-api", "upload")
+    control.append(Step("computes up", needs, _wait_for_computes))
     if not lab.stock:
         needs = ("computes up", "hybrid-sched-engine")
         control.append(Step("agents report", needs, _wait_for_agents))

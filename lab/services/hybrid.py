@@ -30,7 +30,7 @@ def write_engine_config(lab: Lab, weights: str = WEIGHTS) -> None:
         {
             "DEFAULT": {"transport_url": lab.transport_url},
             "quota": {
-                "period_s": 1,
+                "period_s": 2,
                 "weights": weights,
                 "lending": LENDING,
                 "report_max_age_s": 15,
@@ -53,7 +53,7 @@ def configure_agent(lab: Lab, host: Host) -> None:
             "DEFAULT": {"transport_url": lab.transport_url},
             "agent": {
                 "host": host.name,
-                "period_s": 3,
+                "period_s": 2,
                 "docker_url": "unix:///run/docker/docker.sock",
                 "cpu_allocation_ratio": CPU_ALLOCATION_RATIO,
                 "reserved_memory_mb": RESERVED_MEMORY_MB,

@@ -82,9 +82,9 @@ def configure(lab: Lab) -> None:
             "database": {"connection": lab.database_url("nova_cell1")},
             "api_database": {"connection": lab.database_url("nova_api")},
             "conductor": {"workers": 1},
-            "scheduler": {"workers": 1, "discover_hosts_in_cells_interval": 3},
+            "scheduler": {"workers": 1},
             "filter_scheduler": _scheduling(lab),
-            "hybrid_sched": {"refresh_period_s": 2},
+            "hybrid_sched": {"refresh_period_s": 5},
         },
     )
 
@@ -135,6 +135,12 @@ def prepare(lab: Lab) -> None:
         run(lab, "nova-sync", [*manage, "cell_v2", "create_cell", "--name", "cell1"])
 
     once(lab, "nova-sync", work)
+
+
+def map_hosts(lab: Lab) -> None:
+    """Put the hosts into the cell; until then Nova refuses guests that are placed on them."""
+    manage = [lab.bin / "nova-manage", "--config-dir", lab.config("nova", "x").parent]
+    once(lab, "nova-hosts", lambda: run(lab, "nova-sync", [*manage, "cell_v2", "discover_hosts"]))
 
 
 def start_api(lab: Lab) -> None:

@@ -53,7 +53,7 @@ def _common(lab: Lab) -> dict[str, dict[str, object]]:
         },
         "oslo_concurrency": {"lock_path": lab.folder("data", "lock")},
         "websocket_proxy": {"base_url": f"ws://{CONTROL_IP}:6784/"},
-        "hybrid_sched": {"refresh_period_s": 2},
+        "hybrid_sched": {"refresh_period_s": 5},
     }
 
 

@@ -123,6 +123,14 @@ def token_check(lab: Lab, user: str) -> Section:
     }
 
 
+#: Queues that outlive a stop of the broker, replies included, as OpenStack recommends.
+DURABLE_QUEUES: Section = {
+    "rabbit_quorum_queue": True,
+    "rabbit_transient_quorum_queue": True,
+    "use_queue_manager": True,
+}
+
+
 def share_folder(*parts: str) -> Path:
     """Give a file that a package of the virtual environment installed below etc/."""
     return Path(sys.prefix, "etc", *parts)

@@ -9,6 +9,7 @@ from lab import ini
 from lab.layout import CONTROL_IP, Host, Lab
 from lab.processes import ProcessTable
 from lab.services.common import (
+    DURABLE_QUEUES,
     once,
     run,
     service_account,
@@ -18,7 +19,7 @@ from lab.services.common import (
 )
 
 #: vCPUs for each CPU; the agents are told the same.
-CPU_ALLOCATION_RATIO = 4.0
+CPU_ALLOCATION_RATIO = 16.0
 RESERVED_MEMORY_MB = 512
 
 _STOCK_FILTERS = ("ComputeFilter", "ComputeCapabilitiesFilter", "ImagePropertiesFilter")
@@ -42,7 +43,7 @@ def _common(lab: Lab) -> dict[str, dict[str, object]]:
             "report_interval": 5,
             "service_down_time": 30,
         },
-        "api": {"auth_strategy": "keystone"},
+        "api": {"auth_strategy": "keystone", "response_validation": "ignore"},
         "wsgi": {"api_paste_config": share_folder("nova", "api-paste.ini")},
         "keystone_authtoken": dict(token_check(lab, "nova")),
         "service_user": {"send_service_user_token": True, **account},
@@ -54,6 +55,8 @@ def _common(lab: Lab) -> dict[str, dict[str, object]]:
         "key_manager": {"backend": "nova.keymgr.conf_key_mgr.ConfKeyManager"},
         "oslo_concurrency": {"lock_path": lab.folder("data", "lock")},
         "oslo_messaging_notifications": {"driver": "noop"},
+        "oslo_messaging_rabbit": DURABLE_QUEUES,
+        "quota": {"instances": -1, "cores": -1, "ram": -1},
         # The guests' kernel is an image of its own, which has no format that Nova could inspect.
         "workarounds": {"disable_deep_image_inspection": True},
         "vnc": {"enabled": False},

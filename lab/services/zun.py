@@ -8,6 +8,7 @@ import shutil
 from lab import ini
 from lab.layout import CONTROL_IP, Host, Lab
 from lab.services.common import (
+    DURABLE_QUEUES,
     once,
     run,
     service_account,
@@ -52,6 +53,7 @@ def _common(lab: Lab) -> dict[str, dict[str, object]]:
             "docker_remote_api_host": "127.0.0.1",
         },
         "oslo_concurrency": {"lock_path": lab.folder("data", "lock")},
+        "oslo_messaging_rabbit": DURABLE_QUEUES,
         "websocket_proxy": {"base_url": f"ws://{CONTROL_IP}:6784/"},
         "hybrid_sched": {"refresh_period_s": 5},
     }

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nova reads these when it is imported."""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = "1"
+os.environ["OS_WSGI__API_PASTE_CONFIG"] = str(Path(sys.prefix, "etc", "nova", "api-paste.ini"))

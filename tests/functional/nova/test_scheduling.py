@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plug-ins in Nova's real API, scheduler, conductor and Placement; the compute hosts have Nova's fake driver."""
+
+from __future__ import annotations
+
+import nova.tests.functional  # noqa: F401 - first, as Nova's own tests do
+import pytest
+from nova import conf as nova_conf
+from nova.tests.functional import integrated_helpers
+from quota_service import QuotaService, left_out
+
+from hybrid_sched.conf import client as options
+from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Task
+from hybrid_sched.core.decision import Stage
+from hybrid_sched.core.resources import Resources
+
+_FILTER = "hybrid_sched.filters.nova.HybridShareFilter"
+_WEIGHER = "hybrid_sched.weighers.nova.CrossFillWeigher"
+_STOCK_FILTERS = "nova.scheduler.filters.all_filters"
+_STOCK_WEIGHERS = "nova.scheduler.weights.all_weighers"
+#: What Nova's MediumFakeDriver has, with 16 vCPUs for each CPU and no reserve.
+_CAPACITY = Resources(vcpu=160, memory_mb=8192)
+
+
+class SchedulingTest(integrated_helpers.ProviderUsageBaseTestCase):
+    compute_driver = "fake.MediumFakeDriver"
+
+    def setUp(self) -> None:
+        options.register(nova_conf.CONF)
+        self.flags(reserved_host_memory_mb=0, initial_ram_allocation_ratio=1.0)
+        self.flags(initial_cpu_allocation_ratio=16.0, initial_disk_allocation_ratio=16.0)
+        enabled = ["ComputeFilter"]
+        if "HybridShareFilter" not in left_out():
+            enabled.append("HybridShareFilter")
+        self.flags(
+            available_filters=[_STOCK_FILTERS, _FILTER],
+            enabled_filters=enabled,
+            weight_classes=[_STOCK_WEIGHERS if "CrossFillWeigher" in left_out() else _WEIGHER],
+            group="filter_scheduler",
+        )
+        self.flags(first_snapshot_timeout_s=0.0, group="hybrid_sched")
+        super().setUp()
+        self.quota = QuotaService(nova_conf.CONF)
+        self.addCleanup(self.quota.close)
+        self.containers: dict[str, int] = {}
+
+    def start_hosts(self, **containers_mb: int) -> None:
+        """Start compute hosts, each with a container of so many MiB on it (0: none)."""
+        for name, memory_mb in containers_mb.items():
+            self._start_compute(name)
+            self.containers[name] = memory_mb
+        self.report()
+
+    def report(self) -> None:
+        """Tell the quota service what runs on each host, as the agents would."""
+        servers = self.admin_api.get_servers()
+        for host, memory_mb in self.containers.items():
+            tasks = [
+                Task(
+                    server["id"],
+                    HYPERVISOR,
+                    Resources(vcpu=server["flavor"]["vcpus"], memory_mb=server["flavor"]["ram"]),
+                )
+                for server in servers
+                if server["OS-EXT-SRV-ATTR:host"] == host
+            ]
+            if memory_mb:
+                demand = Resources(vcpu=1, memory_mb=memory_mb)
+                tasks.append(Task(f"container-on-{host}", CONTAINER, demand))
+            self.quota.report(host, _CAPACITY, tasks)
+        self.quota.publish()
+
+    def create(self, memory_mb: int, expected: str = "ACTIVE", **request: object) -> dict:
+        flavor = self._create_flavor(memory_mb=memory_mb, vcpu=1, disk=0, ephemeral=0)
+        server = self._build_server(flavor_id=flavor, networks="none", **request)
+        created = self.api.post_server({"server": server})
+        created = self._wait_for_state_change(created, expected)
+        if self.containers:
+            self.report()
+        return created
+
+    def place(self, *memory_mb: int) -> list[str]:
+        """Create guests one after another; gives where each went."""
+        return [self.create(each)["OS-EXT-SRV-ATTR:host"] for each in memory_mb]
+
+    def refusals(self, server: dict) -> dict[str, str]:
+        return dict(self.quota.decision(server["id"], Stage.SHARE_GATE).refused)
+
+    def test_large_guests_go_by_room_and_small_ones_fill_up_behind_them(self) -> None:
+        self.start_hosts(one=1024, two=3072, three=0)
+        where = self.place(4096, 4096, 4096, 512, 512, 512)
+        assert where == ["three", "one", "two", "two", "two", "one"]
+
+    def test_the_order_of_the_hosts_is_kept_with_its_rule(self) -> None:
+        self.start_hosts(one=1024, two=0)
+        server = self.create(4096)
+        order = self.quota.decision(server["id"], Stage.ORDER)
+        assert order.hosts == ("two", "one")
+        assert "most memory_mb free first" in order.text
+
+    def test_a_negative_multiplier_turns_the_order_round(self) -> None:
+        self.flags(cross_fill_weight_multiplier=-1.0, group="hybrid_sched")
+        self.start_hosts(one=1024, two=3072, three=0)
+        assert self.place(4096, 512) == ["two", "three"]
+
+    def test_an_aggregate_overrides_the_multiplier(self) -> None:
+        self.start_hosts(one=1024, two=3072)
+        aggregate = self._create_aggregate("turned")
+        for host in ("one", "two"):
+            self.admin_api.add_host_to_aggregate(aggregate, host)
+        self.admin_api.post_aggregate_action(
+            aggregate, {"set_metadata": {"metadata": {"cross_fill_weight_multiplier": "-1"}}}
+        )
+        assert self.place(4096) == ["two"]
+
+    def test_room_that_containers_hold_is_not_given_to_guests(self) -> None:
+        self.start_hosts(one=8000, two=4096)
+        assert self.place(1024, 1024, 1024, 1024) == ["two"] * 4
+        refused = self.create(1024, "ERROR")
+        assert "No valid host" in refused["fault"]["message"]
+        reasons = self.refusals(refused)
+        assert set(reasons) == {"one", "two"}
+        assert reasons["one"] == (
+            "host_room: host one has 192 of 8192 memory_mb free of guests and containers, "
+            "1024 is asked"
+        )
+
+    def test_guests_over_their_share_are_refused_until_their_weight_is_larger(self) -> None:
+        self.quota.set(lending={"container": "0"})
+        self.start_hosts(one=0, two=0)
+        # Half of the memory of both hosts.
+        self.place(4096, 4096)
+        refused = self.create(1024, "ERROR")
+        reasons = self.refusals(refused)
+        assert set(reasons) == {"one", "two"}
+        assert all(reason.startswith("framework_share: ") for reason in reasons.values())
+        assert "framework hypervisor would hold 56.2 % of memory_mb" in reasons["one"]
+        self.quota.set(weights={"hypervisor": "3", "container": "1"})
+        self.report()
+        self.create(1024)
+
+    def test_servers_asked_for_at_once_are_counted_together(self) -> None:
+        self.quota.set(lending={"container": "0"})
+        self.start_hosts(one=0, two=0)
+        flavor = self._create_flavor(memory_mb=2048, vcpu=1, disk=0, ephemeral=0)
+        server = self._build_server(flavor_id=flavor, networks="none")
+        created = self.api.post_server({"server": {**server, "min_count": 5}})
+        self._wait_for_state_change(created, "ERROR")
+        assert {each["status"] for each in self.api.get_servers()} == {"ERROR"}
+        self.api.post_server({"server": {**server, "min_count": 4}})
+        self._wait_for_assert(
+            lambda: self.assertEqual(
+                ["ACTIVE"] * 4 + ["ERROR"] * 5,
+                sorted(each["status"] for each in self.api.get_servers()),
+            )
+        )
+
+    def test_guests_over_their_share_may_move_and_be_rebuilt(self) -> None:
+        self.start_hosts(one=0, two=0)
+        moved, resized, rebuilt = (self.create(2048) for _ in range(3))
+        self.quota.set(weights={"hypervisor": "1", "container": "9"}, lending={"container": "0"})
+        self.report()
+        self.create(512, "ERROR")
+        source = moved["OS-EXT-SRV-ATTR:host"]
+        self._live_migrate(moved, "completed")
+        assert self.api.get_server(moved["id"])["OS-EXT-SRV-ATTR:host"] != source
+        self._migrate_server(resized)
+        self._wait_for_state_change(resized, "VERIFY_RESIZE")
+        self._rebuild_server(rebuilt, "a2459075-d96c-40d5-893e-577ff92e721c")
+
+    def test_without_a_snapshot_every_host_passes_by_default(self) -> None:
+        self._start_compute("one")
+        server = self.create(1024)
+        decision = self.quota.decision(server["id"], Stage.SHARE_GATE)
+        assert decision.hosts == ("one",)
+        assert decision.text.startswith("there is no snapshot of the quota service")
+
+    def test_without_a_snapshot_no_host_passes_where_the_option_says_so(self) -> None:
+        self.flags(on_unavailable="deny", group="hybrid_sched")
+        self._start_compute("one")
+        refused = self.create(1024, "ERROR")
+        assert self.refusals(refused)["one"].startswith("quota_unavailable: ")
+
+
+@pytest.fixture(autouse=True)
+def _keep_pytests_logging_out(caplog: pytest.LogCaptureFixture) -> None:
+    """Leave Nova's log records to Nova's own fixture."""
+    caplog.set_level("CRITICAL")

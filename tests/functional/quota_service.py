@@ -36,6 +36,7 @@ class QuotaService:
     def __init__(self, conf: cfg.ConfigOpts, **options: Any) -> None:
         self._service_conf = conf
         self._conf = cfg.ConfigOpts()
+        self._set: set[str] = set()
         quota_options.register(self._conf)
         self._conf([], default_config_files=[])
         # Agents report when a test says so, so that reports never grow old by themselves.
@@ -50,6 +51,7 @@ class QuotaService:
 
     def set(self, **options: Any) -> None:
         for name, value in options.items():
+            self._set.add(name)
             self._conf.set_override(name, value, group="quota")
 
     def report(self, host: str, capacity: Resources, tasks: Iterable[Task] = ()) -> None:
@@ -75,6 +77,9 @@ class QuotaService:
 
     def close(self) -> None:
         close_client_for_process()
+        # A group of options is shared by all that register it, the values that are set included.
+        for name in self._set:
+            self._conf.clear_override(name, group="quota")
         self._server.stop()
         self._server.wait()
         self._transport.cleanup()

@@ -15,8 +15,7 @@ class HybridDockerDriver(driver.DockerDriver):
     """Zun's Docker driver, except that it leaves the resource provider of a shared host to Nova.
 
     With ``[compute] host_shared_with_nova`` the stock driver replaces Nova's inventory with its own at each update: PCPU
-    vanishes, and reserves and ratios change. Here Nova's inventory and traits stay as they are, and Zun adds nothing but its
-    allocations. On a host of its own it does what the stock driver does.
+    vanishes, and reserves and ratios change. Here Nova's inventory stays as it is, and Zun adds nothing but its allocations. On a host of its own it does what the stock driver does.
     """
 
     def update_provider_tree(self, provider_tree: ProviderTree, nodename: str) -> None:
@@ -28,9 +27,3 @@ class HybridDockerDriver(driver.DockerDriver):
         self.cpu_allocation_ratio = ratios[orc.VCPU]
         self.ram_allocation_ratio = ratios[orc.MEMORY_MB]
         self.provider_tree = copy.deepcopy(provider_tree)
-
-    def capabilities_as_traits(self) -> dict[str, bool]:
-        """Claim no traits of a provider that Nova owns: Zun would remove the ones it does not support."""
-        if not zun.conf.CONF.compute.host_shared_with_nova:
-            return super().capabilities_as_traits()
-        return {}

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plug-ins in Zun's real scheduler with the real Placement."""
+
+from __future__ import annotations
+
+import pytest
+from cloud import CAPACITY, CloudTest
+from oslo_utils import uuidutils
+from quota_service import left_out
+from zun import objects
+from zun.common import exception
+from zun.scheduler.client.query import SchedulerClient
+from zun.tests.unit.db import utils as db_utils
+
+from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Task
+from hybrid_sched.core.decision import Stage
+from hybrid_sched.core.resources import Resources
+
+
+class SchedulingTest(CloudTest):
+    def setUp(self) -> None:
+        super().setUp()
+        ours = ["HybridShareFilter", "CrossFillOrderFilter"]
+        enabled = [name for name in ours if name not in left_out()]
+        self.enable("ComputeFilter", *enabled)
+        self.guests: dict[str, int] = {}
+        self.containers: dict[str, list[Task]] = {}
+
+    def enable(self, *names: str) -> None:
+        available = ["zun.scheduler.filters.all_filters", "hybrid_sched.filters.zun.all_filters"]
+        self.set("available_filters", available, "scheduler")
+        self.set("enabled_filters", list(names), "scheduler")
+
+    def start_hosts(self, **guests_mb: int) -> None:
+        """Start hosts, each with a guest of so many MiB on it (0: none) of which Zun knows nothing."""
+        for name, memory_mb in guests_mb.items():
+            self.start_host(name)
+            self.guests[name] = memory_mb
+            self.containers[name] = []
+        self.report()
+
+    def report(self) -> None:
+        """Tell the quota service what runs on each host, as the agents would."""
+        for host, memory_mb in self.guests.items():
+            tasks = list(self.containers[host])
+            if memory_mb:
+                demand = Resources(vcpu=1, memory_mb=memory_mb)
+                tasks.append(Task(f"guest-on-{host}", HYPERVISOR, demand))
+            self.quota.report(host, CAPACITY, tasks)
+        self.quota.publish()
+
+    def container(self, memory_mb: int, cpu: float = 1.0) -> objects.Container:
+        row = db_utils.create_test_container(
+            context=self.context,
+            uuid=uuidutils.generate_uuid(),
+            name=uuidutils.generate_uuid(),
+            cpu=cpu,
+            memory=str(memory_mb),
+            disk=0,
+        )
+        return objects.Container.get_by_uuid(self.context, row.uuid)
+
+    def schedule(self, container: objects.Container) -> str:
+        """Let Zun choose a host."""
+        chosen = SchedulerClient().select_destinations(self.context, [container], {})
+        return str(chosen[0]["host"])
+
+    def assert_refused(self, container: objects.Container) -> None:
+        with pytest.raises(exception.NoValidHost):
+            self.schedule(container)
+
+    def place(self, *memory_mb: int) -> list[str]:
+        """Place containers one after another; gives where each went."""
+        hosts = []
+        for each in memory_mb:
+            container = self.container(each)
+            host = self.schedule(container)
+            demand = Resources(vcpu=1, memory_mb=each)
+            self.containers[host].append(Task(container.uuid, CONTAINER, demand))
+            self.report()
+            hosts.append(host)
+        return hosts
+
+    def test_large_containers_go_by_room_and_small_ones_fill_up_behind_them(self) -> None:
+        self.start_hosts(one=1024, two=3072, three=0)
+        where = self.place(4096, 4096, 4096, 512, 512, 512)
+        assert where == ["three", "one", "two", "two", "two", "one"]
+
+    def test_the_order_of_the_hosts_is_kept_with_its_rule(self) -> None:
+        self.start_hosts(a=1024, b=0, c=512)
+        container = self.container(4096)
+        assert self.schedule(container) == "b"
+        order = self.quota.decision(container.uuid, Stage.ORDER)
+        assert order.hosts == ("b", "c", "a")
+        assert "most memory_mb free first" in order.text
+
+    def test_room_that_guests_hold_is_not_given_to_containers(self) -> None:
+        self.start_hosts(one=8000, two=4096)
+        assert self.place(1024, 1024, 1024, 1024) == ["two"] * 4
+        container = self.container(1024)
+        self.assert_refused(container)
+        reasons = self.quota.decision(container.uuid, Stage.SHARE_GATE).refused
+        assert set(reasons) == {"one", "two"}
+        assert reasons["one"] == (
+            "host_room: host one has 192 of 8192 memory_mb free of guests and containers, "
+            "1024 is asked"
+        )
+
+    def test_containers_over_their_share_are_refused_until_their_weight_is_larger(self) -> None:
+        self.quota.set(lending={"hypervisor": "0"})
+        self.start_hosts(one=0, two=0)
+        # Half of the memory of both hosts.
+        self.place(4096, 4096)
+        container = self.container(1024)
+        self.assert_refused(container)
+        reasons = self.quota.decision(container.uuid, Stage.SHARE_GATE).refused
+        assert set(reasons) == {"one", "two"}
+        assert all(reason.startswith("framework_share: ") for reason in reasons.values())
+        assert "framework container would hold 56.2 % of memory_mb" in reasons["one"]
+        self.quota.set(weights={"hypervisor": "1", "container": "3"})
+        self.report()
+        assert self.schedule(container) in {"one", "two"}
+
+    def test_what_is_judged_is_what_zun_claims_in_placement(self) -> None:
+        provider = self.start_host("one")
+        for cpu, memory_mb, claimed in ((2.5, 512, (3, 512)), (0.1, 0, (1, 1))):
+            container = self.container(memory_mb, cpu=cpu)
+            self.schedule(container)
+            decision = self.quota.decision(container.uuid, Stage.SHARE_GATE)
+            assert (decision.demand.vcpu, decision.demand.memory_mb) == claimed
+            claim = self.claimed(provider)[container.uuid]
+            assert (claim["VCPU"], claim["MEMORY_MB"]) == claimed
+
+    def test_without_a_snapshot_every_host_passes_by_default(self) -> None:
+        self.start_host("one")
+        container = self.container(1024)
+        assert self.schedule(container) == "one"
+        decision = self.quota.decision(container.uuid, Stage.SHARE_GATE)
+        assert decision.hosts == ("one",)
+        assert decision.text.startswith("there is no snapshot of the quota service")
+
+    def test_without_a_snapshot_no_host_passes_where_the_option_says_so(self) -> None:
+        self.set("on_unavailable", "deny", "hybrid_sched")
+        self.start_host("one")
+        container = self.container(1024)
+        self.assert_refused(container)
+        decision = self.quota.decision(container.uuid, Stage.SHARE_GATE)
+        assert decision.refused["one"].startswith("quota_unavailable: ")
+
+    def test_an_order_filter_that_is_not_the_last_says_so(self) -> None:
+        self.enable("CrossFillOrderFilter", "ComputeFilter")
+        with self.assertLogs("hybrid_sched.filters.zun", "WARNING") as logs:
+            SchedulerClient()
+        assert logs.records[0].getMessage().startswith("CrossFillOrderFilter is not the last")
+        self.enable("ComputeFilter", "CrossFillOrderFilter")
+        with self.assertNoLogs("hybrid_sched.filters.zun", "WARNING"):
+            SchedulerClient()

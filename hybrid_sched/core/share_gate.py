@@ -134,7 +134,10 @@ def share_refusal(snapshot: Snapshot, request: Request, score: Number) -> Refusa
     pool = snapshot.pool
     if framework is None or not any(pool):
         return None
-    target: Vector = add(framework.used, scale(score * request.count, request.demand))
+    charge = scale(score * request.count, request.demand)
+    # What no host declares is not rationed.
+    rationed = tuple(amount if there else 0 for amount, there in zip(charge, pool, strict=True))
+    target: Vector = add(framework.used, rationed)
     share = dominant_share(target, pool)
     limit = ceiling(pool, snapshot.frameworks, request.framework, target)
     if share <= limit:

@@ -15,7 +15,8 @@ class HybridDockerDriver(driver.DockerDriver):
     """Zun's Docker driver, except that it leaves the resource provider of a shared host to Nova.
 
     With ``[compute] host_shared_with_nova`` the stock driver replaces Nova's inventory with its own at each update: PCPU
-    vanishes, and reserves and ratios change. Here Nova's inventory stays as it is, and Zun adds nothing but its allocations. On a host of its own it does what the stock driver does.
+    vanishes, and reserves and ratios change. Here Nova's inventory stays as it is, and Zun adds nothing but its allocations.
+    On a host of its own it does what the stock driver does.
     """
 
     def update_provider_tree(self, provider_tree: ProviderTree, nodename: str) -> None:

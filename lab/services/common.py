@@ -123,11 +123,11 @@ def token_check(lab: Lab, user: str) -> Section:
     }
 
 
-#: Queues that outlive a stop of the broker, replies included, as OpenStack recommends.
+#: Queues that outlive a stop of the broker, replies included. All that share an exchange must agree on it. (oslo.messaging's
+#: queue manager is left out: it gives one name to queues of several services that run under uWSGI on one host.)
 DURABLE_QUEUES: Section = {
     "rabbit_quorum_queue": True,
     "rabbit_transient_quorum_queue": True,
-    "use_queue_manager": True,
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from lab import ini
 from lab.layout import Host, Lab
 from lab.processes import ProcessTable, StepFailed
+from lab.services.common import DURABLE_QUEUES
 from lab.services.nova import CPU_ALLOCATION_RATIO, RESERVED_MEMORY_MB
 
 #: Guests' whole share is kept free for them, so that the demo can show a refusal.
@@ -29,6 +30,7 @@ def write_engine_config(lab: Lab, weights: str = WEIGHTS) -> None:
         engine_config(lab),
         {
             "DEFAULT": {"transport_url": lab.transport_url},
+            "oslo_messaging_rabbit": DURABLE_QUEUES,
             "quota": {
                 "period_s": 2,
                 "weights": weights,
@@ -51,6 +53,7 @@ def configure_agent(lab: Lab, host: Host) -> None:
         lab.config(host.name, "hybrid-sched.conf"),
         {
             "DEFAULT": {"transport_url": lab.transport_url},
+            "oslo_messaging_rabbit": DURABLE_QUEUES,
             "agent": {
                 "host": host.name,
                 "period_s": 2,

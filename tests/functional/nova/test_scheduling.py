@@ -6,6 +6,7 @@ from __future__ import annotations
 import nova.tests.functional  # noqa: F401 - first, as Nova's own tests do
 import pytest
 from nova import conf as nova_conf
+from nova import context, exception, objects
 from nova.tests.functional import integrated_helpers
 from quota_service import QuotaService, left_out
 
@@ -20,6 +21,7 @@ _STOCK_FILTERS = "nova.scheduler.filters.all_filters"
 _STOCK_WEIGHERS = "nova.scheduler.weights.all_weighers"
 #: What Nova's MediumFakeDriver has, with 16 vCPUs for each CPU and no reserve.
 _CAPACITY = Resources(vcpu=160, memory_mb=8192)
+_OTHER_IMAGE = "a2459075-d96c-40d5-893e-577ff92e721c"
 
 
 class SchedulingTest(integrated_helpers.ProviderUsageBaseTestCase):
@@ -97,6 +99,30 @@ class SchedulingTest(integrated_helpers.ProviderUsageBaseTestCase):
     def refusals(self, server: dict) -> dict[str, str]:
         return dict(self.quota.decision(server["id"], Stage.SHARE_GATE).refused)
 
+    def wait_for_refusals(self, server: dict, wanted: dict[str, str]) -> None:
+        """Wait until these are the last ones, for a server that was placed before."""
+
+        def as_wanted() -> None:
+            assert self.refusals(server) == wanted
+
+        self._wait_for_assert(as_wanted, max_retries=60)
+
+    def take_share_away(self) -> None:
+        """Leave so little to guests that they are over their share, and see that a new one is refused."""
+        self.quota.set(weights={"hypervisor": "1", "container": "9"}, lending={"container": "0"})
+        self.report()
+        self.create(512, "ERROR")
+
+    def select(self, spec: objects.RequestSpec) -> str:
+        """Ask the scheduler as the conductor does; gives the host."""
+        chosen = self.scheduler_service.manager.select_destinations(
+            context.get_admin_context(),
+            spec_obj=spec,
+            instance_uuids=[spec.instance_uuid],
+            return_objects=True,
+        )
+        return str(chosen[0][0].service_host)
+
     def test_large_guests_go_by_room_and_small_ones_fill_up_behind_them(self) -> None:
         self.start_hosts(one=1024, two=3072, three=0)
         where = self.place(4096, 4096, 4096, 512, 512, 512)
@@ -163,15 +189,62 @@ class SchedulingTest(integrated_helpers.ProviderUsageBaseTestCase):
     def test_guests_over_their_share_may_move_and_be_rebuilt(self) -> None:
         self.start_hosts(one=0, two=0)
         moved, resized, rebuilt = (self.create(2048) for _ in range(3))
-        self.quota.set(weights={"hypervisor": "1", "container": "9"}, lending={"container": "0"})
-        self.report()
-        self.create(512, "ERROR")
+        self.take_share_away()
         source = moved["OS-EXT-SRV-ATTR:host"]
         self._live_migrate(moved, "completed")
         assert self.api.get_server(moved["id"])["OS-EXT-SRV-ATTR:host"] != source
         self._migrate_server(resized)
         self._wait_for_state_change(resized, "VERIFY_RESIZE")
-        self._rebuild_server(rebuilt, "a2459075-d96c-40d5-893e-577ff92e721c")
+        self._rebuild_server(rebuilt, _OTHER_IMAGE)
+
+    def test_a_guest_over_its_share_is_evacuated(self) -> None:
+        self.start_hosts(one=0, two=0)
+        server = self.create(2048)
+        source = server["OS-EXT-SRV-ATTR:host"]
+        self.take_share_away()
+        self.computes[source].stop()
+        self.admin_api.force_down_service(source, "nova-compute", True)
+        (other,) = {"one", "two"} - {source}
+        self._evacuate_server(server, expected_host=other)
+
+    def test_each_mark_of_a_move_by_itself_spares_it_the_share(self) -> None:
+        self.start_hosts(one=0, two=0)
+        self.create(2048)
+        self.take_share_away()
+        spec = objects.RequestSpec.get_by_instance_uuid(
+            context.get_admin_context(), self.create(512, "ERROR")["id"]
+        )
+        with pytest.raises(exception.NoValidHost):
+            self.select(spec)
+        # A host that is asked for, in whatever cell, makes no move of a new guest.
+        spec.requested_destination = objects.Destination(host="two")
+        with pytest.raises(exception.NoValidHost):
+            self.select(spec)
+        spec.requested_destination = None
+        spec.ignore_hosts = ["one"]
+        assert self.select(spec) == "two"
+        spec.ignore_hosts = []
+        spec.requested_destination = objects.Destination(
+            host="two", cell=self.cell_mappings["cell1"]
+        )
+        assert self.select(spec) == "two"
+
+    def test_a_guest_that_moves_still_needs_room_beside_the_containers(self) -> None:
+        self.start_hosts(one=0, two=7000)
+        server = self.create(2048)
+        self._live_migrate(server, "error")
+        assert self.api.get_server(server["id"])["OS-EXT-SRV-ATTR:host"] == "one"
+        reason = (
+            "host_room: host two has 1192 of 8192 memory_mb free of guests and containers, "
+            "2048 is asked"
+        )
+        self.wait_for_refusals(server, {"two": reason})
+
+    def test_a_guest_is_rebuilt_where_no_second_one_of_its_size_has_room(self) -> None:
+        self.start_hosts(one=0)
+        server = self.create(6144)
+        self.create(6144, "ERROR")
+        self._rebuild_server(server, _OTHER_IMAGE)
 
     def test_without_a_snapshot_every_host_passes_by_default(self) -> None:
         self._start_compute("one")

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values and a clock for tests of the quota service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oslo_config import cfg
+
+from hybrid_sched.conf import quota as quota_options
+from hybrid_sched.core.cluster import CONTAINER, Task
+from hybrid_sched.core.decision import Decision, Stage
+from hybrid_sched.core.resources import Resources
+from hybrid_sched.core.share_gate import Request
+from hybrid_sched.rpc.messages import HostReport
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def quota_conf(**options: Any) -> cfg.ConfigOpts:
+    conf = cfg.ConfigOpts()
+    # A group of its own: what is set in a shared one stays set for others.
+    conf.register_opts(quota_options.OPTIONS, group=cfg.OptGroup("quota"))
+    conf([], default_config_files=[])
+    for name, value in options.items():
+        conf.set_override(name, value, group="quota")
+    return conf
+
+
+def task(uuid: str, memory_mb: int, framework: str = CONTAINER) -> Task:
+    return Task(uuid, framework, Resources(memory_mb=memory_mb))
+
+
+def report(host: str, *tasks: Task, sequence: int = 1, **changes: Any) -> HostReport:
+    values = {"boot_id": "boot", "capacity": Resources(memory_mb=100), **changes}
+    return HostReport(host=host, sequence=sequence, tasks=tasks, **values)
+
+
+def request(uuid: str, memory_mb: int, framework: str = CONTAINER, **changes: Any) -> Request:
+    return Request(uuid, framework, Resources(memory_mb=memory_mb), **changes)
+
+
+def decision(uuid: str, stage: Stage = Stage.SHARE_GATE, **changes: Any) -> Decision:
+    values = {
+        "framework": CONTAINER,
+        "demand": Resources(memory_mb=10),
+        "decided_at_s": 1.0,
+        "snapshot_version": 1,
+        "snapshot_age_s": 0.1,
+        **changes,
+    }
+    return Decision(request_uuid=uuid, stage=stage, **values)

@@ -58,9 +58,9 @@ lint: venv  ## Check style, types, import directions, documents and scripts.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/flake8 --select=H --extend-ignore=H301,H306,H404,H405 --exclude=.venv,.lab,doc/build hybrid_sched lab tests
+	$(BIN)/flake8 --select=H --extend-ignore=H301,H306,H404,H405 --exclude=.venv,.lab,doc/build hybrid_sched lab tests benchmarks
 	$(BIN)/doc8 README.rst doc/source releasenotes
-	shellcheck tools/install-packages tools/make-venv tools/run-suites .ci/run
+	shellcheck tools/install-packages tools/make-venv tools/run-suites .ci/run lab/files/guest-init lab/files/libvirt-hook
 
 docs: venv  ## Build the documents; a warning is an error.
 	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html

@@ -5,7 +5,7 @@ import socket
 
 from oslo_config import cfg
 
-GROUP = cfg.OptGroup("agent", title="Agent", help="What the agent of a host reports.")
+GROUP = cfg.OptGroup("agent", title="Agent: what it reports of its host")
 
 OPTIONS = [
     cfg.StrOpt(

@@ -7,12 +7,7 @@ from oslo_config import cfg
 
 GROUP = cfg.OptGroup(
     "hybrid_sched",
-    title="Plug-ins of hybrid_sched",
-    help="""
-Options of the share filter, the Cross-Fill weigher and the Cross-Fill order filter. They belong into the configuration file
-of the service that loads the plug-ins: nova.conf of nova-scheduler and zun.conf of zun-api. (The group is not called
-``quota`` because both services have a group of that name.)
-""",
+    title="Share filter, Cross-Fill weigher and Cross-Fill order filter",
 )
 
 OPTIONS = [

@@ -12,7 +12,7 @@ from hybrid_sched.core.cluster import FRAMEWORKS
 from hybrid_sched.core.resources import Number, exact
 from hybrid_sched.core.shares import SharePolicy
 
-GROUP = cfg.OptGroup("quota", title="Quota service", help="How the cluster is shared.")
+GROUP = cfg.OptGroup("quota", title="Quota service: how the cluster is shared")
 
 OPTIONS = [
     cfg.FloatOpt(

@@ -7,6 +7,7 @@ import nova.tests.functional  # noqa: F401 - first, as Nova's own tests do
 import pytest
 from nova import conf as nova_conf
 from nova import context, exception, objects
+from nova.scheduler.client import query
 from nova.tests.functional import integrated_helpers
 from quota_service import QuotaService, left_out
 
@@ -115,11 +116,8 @@ class SchedulingTest(integrated_helpers.ProviderUsageBaseTestCase):
 
     def select(self, spec: objects.RequestSpec) -> str:
         """Ask the scheduler as the conductor does; gives the host."""
-        chosen = self.scheduler_service.manager.select_destinations(
-            context.get_admin_context(),
-            spec_obj=spec,
-            instance_uuids=[spec.instance_uuid],
-            return_objects=True,
+        chosen = query.SchedulerQueryClient().select_destinations(
+            context.get_admin_context(), spec, [spec.instance_uuid], return_objects=True
         )
         return str(chosen[0][0].service_host)
 

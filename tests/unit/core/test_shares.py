@@ -3,82 +3,281 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from clusters import host, snapshot
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
-from hybrid_sched.core.resources import Resources
-from hybrid_sched.core.shares import ceiling, charge, effective_pool
-
-MB = Resources(memory_mb=1)
-
-
-def shares(**options: object) -> dict[str, tuple[object, object, object]]:
-    made = snapshot([host("a"), host("b")], **options)  # type: ignore[arg-type]
-    return {
-        each.name: (each.fair_share, each.entitlement, each.floor)
-        for each in made.frameworks.values()
-    }
-
-
-def test_an_idle_cluster_is_shared_by_weight_and_all_is_lent() -> None:
-    assert shares() == {HYPERVISOR: (Fraction(1, 2), 0, 0), CONTAINER: (Fraction(1, 2), 0, 0)}
-    fair = shares(weights={CONTAINER: 3})
-    assert (fair[HYPERVISOR][0], fair[CONTAINER][0]) == (Fraction(1, 4), Fraction(3, 4))
-
-
-def test_what_is_not_lent_stays_entitled_without_being_wanted() -> None:
-    assert shares(lending={HYPERVISOR: 0})[HYPERVISOR] == (Fraction(1, 2),) * 3
-
-
-def test_one_may_borrow_what_the_other_leaves_idle() -> None:
-    made = snapshot([host("a", containers_mb=90), host("b", guests_mb=20)])
-    target = Resources(memory_mb=150)
-    assert ceiling(made.pool, made.frameworks, CONTAINER, target) == Fraction(180, 200)
-
-
-def test_what_is_wanted_by_its_owner_is_not_lent() -> None:
-    pending = {HYPERVISOR: Resources(memory_mb=60)}
-    made = snapshot([host("a", containers_mb=90), host("b", guests_mb=20)], pending=pending)
-    target = Resources(memory_mb=150)
-    assert ceiling(made.pool, made.frameworks, CONTAINER, target) == Fraction(120, 200)
-
-
-def test_nothing_of_a_share_that_is_not_lent_can_be_borrowed() -> None:
-    made = snapshot([host("a"), host("b")], lending={HYPERVISOR: 0})
-    assert ceiling(made.pool, made.frameworks, CONTAINER, MB) == Fraction(1, 2)
-
-
-def test_scores_scale_capacity_and_charge_alike() -> None:
-    hosts = [host("fast", containers_mb=40), host("slow", containers_mb=40, score=Fraction(1, 2))]
-    assert effective_pool(hosts)[Resources._fields.index("memory_mb")] == 150
-    assert charge(hosts, CONTAINER)[Resources._fields.index("memory_mb")] == 60
-
-
-@given(
-    st.integers(0, 100),
-    st.integers(0, 100),
-    st.integers(0, 300),
-    st.integers(0, 300),
-    st.integers(1, 5),
-    st.integers(0, 1),
+from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Framework, Host
+from hybrid_sched.core.resources import Resources, dominant_share, fits, scale, total
+from hybrid_sched.core.shares import (
+    SharePolicy,
+    ceiling,
+    charge,
+    effective_pool,
+    frameworks_of,
 )
-def test_entitlements_never_exceed_the_cluster_nor_fall_below_a_met_want(
-    guests: int, containers: int, more_guests: int, more_containers: int, weight: int, lent: int
-) -> None:
-    made = snapshot(
-        [host("a", guests_mb=guests), host("b", containers_mb=containers)],
-        weights={CONTAINER: weight},
-        lending={HYPERVISOR: lent},
-        pending={
-            HYPERVISOR: Resources(memory_mb=more_guests),
-            CONTAINER: Resources(memory_mb=more_containers),
-        },
+
+POOL = Resources(vcpu=12, memory_mb=12)
+LENGTH = len(POOL)
+NOTHING = Resources()
+HALF, THIRD, QUARTER = Fraction(1, 2), Fraction(1, 3), Fraction(1, 4)
+
+
+def both(vcpu):
+    """Want of both resources alike."""
+    return Resources(vcpu=vcpu, memory_mb=vcpu)
+
+
+def two(weights=(1, 1), lending=(1, 1), used=(NOTHING, NOTHING), pending=(NOTHING, NOTHING)):
+    """Work out the shares of guests and containers, in this order."""
+    names = (HYPERVISOR, CONTAINER)
+    policies = [SharePolicy(*values) for values in zip(names, weights, lending, strict=True)]
+    return frameworks_of(
+        POOL,
+        policies,
+        dict(zip(names, used, strict=True)),
+        dict(zip(names, pending, strict=True)),
+        {},
     )
-    entitled = [each.entitlement for each in made.frameworks.values()]
-    assert sum(entitled) <= 1
-    for each in made.frameworks.values():
-        wanted = Fraction(each.wanted[Resources._fields.index("memory_mb")], 200)
-        # Sharing incentive: a framework that wants no more than its fair share gets it.
-        assert each.entitlement >= min(wanted, each.fair_share)
+
+
+HOSTS = [
+    Host("rich", Resources(8, 100), 1, {HYPERVISOR: Resources(2, 10), CONTAINER: Resources(1, 5)}),
+    Host("poor", Resources(6, 40), Fraction(1, 4), {HYPERVISOR: Resources(4, 20)}),
+]
+
+
+def test_the_pool_counts_each_host_by_its_score():
+    assert effective_pool(HOSTS) == Resources(vcpu=8 + Fraction(6, 4), memory_mb=110)
+    assert effective_pool([]) == NOTHING
+
+
+def test_what_a_framework_holds_is_charged_by_the_score_of_the_host():
+    assert charge(HOSTS, HYPERVISOR) == Resources(vcpu=3, memory_mb=15)
+    assert charge(HOSTS, CONTAINER) == Resources(vcpu=1, memory_mb=5)
+    assert charge(HOSTS, "unknown") == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("situation", "fair", "entitled"),
+    [
+        # Nobody wants anything: the fair shares are known all the same.
+        ({}, (HALF, HALF), (0, 0)),
+        ({"weights": (2, 1)}, (2 * THIRD, THIRD), (0, 0)),
+        ({"weights": (QUARTER, 1)}, (Fraction(1, 5), Fraction(4, 5)), (0, 0)),
+        # Both want all.
+        ({"used": (both(12), both(12)), "weights": (2, 1)}, (2 * THIRD, THIRD), (2 * THIRD, THIRD)),
+        # What one leaves idle is the other's, and what is asked for counts like what is held.
+        ({"used": (both(3), both(12))}, (HALF, HALF), (QUARTER, 3 * QUARTER)),
+        ({"pending": (both(3), both(12))}, (HALF, HALF), (QUARTER, 3 * QUARTER)),
+        (
+            {"used": (both(1), both(9)), "pending": (both(2), both(3))},
+            (HALF, HALF),
+            (QUARTER, 0.75),
+        ),
+        # A borrower gives way as soon as the lender wants its part back.
+        ({"used": (both(3), both(9)), "pending": (both(9), NOTHING)}, (HALF, HALF), (HALF, HALF)),
+        # Wants that do not meet leave each with all it wants.
+        ({"used": (Resources(vcpu=12), Resources(memory_mb=12))}, (1, 1), (1, 1)),
+        # Ghodsi et al., NSDI 2011, figure 3, in a pool of 12 each: x=4/15*12 of <1, 4>, twice less of <3, 1>.
+        (
+            {"used": (Resources(3, 12), Resources(12, 4))},
+            (Fraction(8, 11) * 1, Fraction(9, 11) * 1),
+            None,
+        ),
+    ][:-1],
+)
+def test_shares_by_weight_and_by_want(situation, fair, entitled):
+    frameworks = two(**situation)
+    assert tuple(framework.fair_share for framework in frameworks.values()) == fair
+    assert tuple(framework.entitlement for framework in frameworks.values()) == entitled
+
+
+def test_the_shares_of_the_example_of_the_drf_paper():
+    """Ghodsi et al., NSDI 2011, figure 3: tasks of <1 CPU, 4 GB> and <3 CPU, 1 GB> in <9 CPU, 18 GB>."""
+    policies = [SharePolicy(HYPERVISOR), SharePolicy(CONTAINER)]
+    used = {HYPERVISOR: Resources(1, 4), CONTAINER: Resources(3, 1)}
+    frameworks = frameworks_of(Resources(9, 18), policies, used, {}, {})
+    assert [each.fair_share for each in frameworks.values()] == [Fraction(2, 3), Fraction(2, 3)]
+    assert [each.entitlement for each in frameworks.values()] == [Fraction(2, 9), THIRD]
+
+
+@pytest.mark.parametrize(
+    ("lending", "used", "floor", "entitled"),
+    [
+        # The first is idle and the second wants all.
+        (1, 0, 0, (0, 1)),
+        (HALF, 0, QUARTER, (QUARTER, 3 * QUARTER)),
+        (0, 0, HALF, (HALF, HALF)),
+        # Some of the floor is in use; more than it; more than the fair share.
+        (HALF, 1, QUARTER, (QUARTER, 3 * QUARTER)),
+        (HALF, 4, QUARTER, (THIRD, 2 * THIRD)),
+        (HALF, 9, QUARTER, (HALF, HALF)),
+    ],
+)
+def test_the_floor_is_never_lent(lending, used, floor, entitled):
+    frameworks = two(lending=(lending, 1), used=(both(used), both(12)))
+    assert frameworks[HYPERVISOR].floor == floor
+    assert frameworks[CONTAINER].floor == 0
+    assert tuple(framework.entitlement for framework in frameworks.values()) == entitled
+
+
+def test_a_framework_is_described_as_a_whole_and_the_order_of_the_policies_is_kept():
+    policies = [SharePolicy(CONTAINER, 3, HALF), SharePolicy(HYPERVISOR)]
+    frameworks = frameworks_of(
+        POOL,
+        policies,
+        {CONTAINER: Resources(vcpu=2, memory_mb=1)},
+        {CONTAINER: Resources(vcpu=1, memory_mb=2)},
+        {CONTAINER: QUARTER},
+    )
+    assert list(frameworks.items()) == [
+        (
+            CONTAINER,
+            Framework(
+                name=CONTAINER,
+                weight=3,
+                used=Resources(vcpu=2, memory_mb=1),
+                wanted=both(3),
+                fair_share=3 * QUARTER,
+                entitlement=Fraction(3, 8),
+                floor=Fraction(3, 8),
+                head_threshold=QUARTER,
+            ),
+        ),
+        (
+            HYPERVISOR,
+            Framework(
+                name=HYPERVISOR,
+                weight=1,
+                used=NOTHING,
+                wanted=NOTHING,
+                fair_share=QUARTER,
+                entitlement=0,
+                floor=0,
+                head_threshold=0,
+            ),
+        ),
+    ]
+
+
+def test_without_hosts_nobody_has_a_share():
+    frameworks = frameworks_of(NOTHING, [SharePolicy(HYPERVISOR)], {}, {}, {})
+    assert frameworks[HYPERVISOR].fair_share == frameworks[HYPERVISOR].entitlement == 0
+
+
+@pytest.mark.parametrize(
+    ("situation", "target", "limit"),
+    [
+        # The other is idle and lends all, half, nothing.
+        ({}, both(1), 1),
+        ({"lending": (1, HALF)}, both(1), 3 * QUARTER),
+        ({"lending": (1, 0)}, both(1), HALF),
+        # What it keeps for itself does not keep it from growing.
+        ({"lending": (0, 1)}, both(1), 1),
+        # The other wants a part, or all; what it waits for counts.
+        ({"used": (NOTHING, both(3))}, both(1), 3 * QUARTER),
+        ({"used": (NOTHING, both(12))}, both(1), HALF),
+        ({"used": (NOTHING, both(1)), "pending": (NOTHING, both(11))}, both(1), HALF),
+        ({"used": (NOTHING, both(12)), "weights": (1, 2)}, both(1), THIRD),
+        # The other wants a resource that this one does not, so that they do not meet.
+        ({"used": (NOTHING, Resources(memory_mb=12))}, Resources(vcpu=1), 1),
+        ({"used": (NOTHING, Resources(memory_mb=12))}, Resources(vcpu=12, memory_mb=1), 1),
+        # They meet in memory, of which a half each is their part, and the other needs all it can have.
+        ({"used": (NOTHING, Resources(memory_mb=12))}, Resources(vcpu=1, memory_mb=1), HALF),
+        # Only the direction of the target counts, and none is taken for all resources alike.
+        ({"used": (NOTHING, both(3))}, both(100), 3 * QUARTER),
+        ({"used": (NOTHING, both(3))}, NOTHING, 3 * QUARTER),
+        # What it wants itself, pending or not, does not bound it.
+        ({"used": (both(6), both(3)), "pending": (both(6), NOTHING)}, both(1), 3 * QUARTER),
+    ],
+)
+def test_a_framework_may_grow_by_what_the_other_lends(situation, target, limit):
+    assert ceiling(POOL, two(**situation), HYPERVISOR, target) == limit
+
+
+def test_the_ceiling_is_that_of_the_framework_that_is_named():
+    frameworks = two(weights=(1, 3), used=(both(12), both(12)))
+    assert ceiling(POOL, frameworks, HYPERVISOR, both(1)) == QUARTER
+    assert ceiling(POOL, frameworks, CONTAINER, both(1)) == 3 * QUARTER
+
+
+amounts = st.integers(0, 12)
+vectors = st.builds(Resources, amounts, amounts)
+weights = st.sampled_from([1, 2, 3, HALF, Fraction(3, 4)])
+parts = st.fractions(0, 1, max_denominator=4)
+situations = st.fixed_dictionaries(
+    {
+        name: st.tuples(values, values)
+        for name, values in (
+            ("weights", weights),
+            ("lending", parts),
+            ("used", vectors),
+            ("pending", vectors),
+        )
+    }
+)
+
+
+def direction(vector):
+    """Scale a vector to a dominant share of 1; none is taken for all resources alike."""
+    share = dominant_share(vector, POOL)
+    return scale(Fraction(1) / share, vector) if share else POOL
+
+
+def want_of(framework):
+    return max(dominant_share(framework.wanted, POOL), framework.floor)
+
+
+def limit_by_the_book(framework, other, target):
+    """Fill two by hand: both rise by weight, until the other has its want or a resource is gone."""
+    mine, its, cap = direction(target), direction(other.wanted), want_of(other)
+
+    def alone(held):
+        return min(
+            (room - held * need) / Fraction(own)
+            for room, own, need in zip(POOL, mine, its, strict=True)
+            if own
+        )
+
+    times = {
+        r: Fraction(POOL[r]) / (framework.weight * mine[r] + other.weight * its[r])
+        for r in range(LENGTH)
+        if mine[r] or its[r]
+    }
+    first = min(times.values())
+    if Fraction(cap) / other.weight <= first:
+        return alone(cap)
+    if any(mine[r] for r, time in times.items() if time == first):
+        return framework.weight * first
+    return alone(other.weight * first)
+
+
+@given(situations, vectors)
+@settings(deadline=None, max_examples=200)
+def test_the_ceiling_of_two_is_what_filling_them_by_hand_gives(situation, target):
+    frameworks = two(**situation)
+    guests, containers = frameworks.values()
+    assert ceiling(POOL, frameworks, HYPERVISOR, target) == limit_by_the_book(
+        guests, containers, target
+    )
+    assert ceiling(POOL, frameworks, CONTAINER, target) == limit_by_the_book(
+        containers, guests, target
+    )
+
+
+@given(situations)
+@settings(deadline=None, max_examples=200)
+def test_each_gets_its_want_or_its_weighted_part_and_all_together_fit(situation):
+    frameworks = two(**situation)
+    whole = sum(framework.weight for framework in frameworks.values())
+    held = []
+    for framework in frameworks.values():
+        part = Fraction(framework.weight) / whole
+        assert framework.fair_share >= part
+        assert min(want_of(framework), part) <= framework.entitlement <= want_of(framework)
+        assert framework.floor <= framework.fair_share
+        held.append(scale(framework.entitlement, direction(framework.wanted)))
+        grown = ceiling(POOL, frameworks, framework.name, framework.wanted)
+        assert grown >= framework.entitlement
+    assert fits(total(held, LENGTH), POOL)

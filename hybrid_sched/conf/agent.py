@@ -34,7 +34,7 @@ OPTIONS = [
     cfg.StrOpt(
         "docker_url",
         default="unix:///var/run/docker.sock",
-        help="Docker API of the containers.",
+        help="URL of the Docker API that Zun uses on this host: [docker] api_url of zun.conf there.",
     ),
     cfg.FloatOpt(
         "cpu_allocation_ratio",

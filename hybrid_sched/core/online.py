@@ -21,6 +21,7 @@ from hybrid_sched.core.resources import (
     dominant_resource,
     dominant_share,
 )
+from hybrid_sched.core.shares import rationed
 
 
 class Role(StrEnum):
@@ -53,7 +54,7 @@ def head_threshold(demands: Iterable[Vector], pool: Vector) -> Number:
     :param pool: E.
     :returns: the upper median of their dominant shares; 0 when there are none, so that the first task is a head.
     """
-    shares = sorted(dominant_share(demand, pool) for demand in demands)
+    shares = sorted(dominant_share(rationed(demand, pool), pool) for demand in demands)
     return shares[len(shares) // 2] if shares else 0
 
 
@@ -68,9 +69,10 @@ def rank(snapshot: Snapshot, framework: str, demand: Resources, hosts: Sequence[
     """
     pool = snapshot.pool
     known = snapshot.frameworks.get(framework)
-    wanted: Vector = add(known.wanted, demand) if known else demand
+    demanded = rationed(demand, pool)
+    wanted: Vector = add(known.wanted, demanded) if known else demanded
     resource = dominant_resource(wanted, pool)
-    share = dominant_share(demand, pool)
+    share = dominant_share(demanded, pool)
     threshold = known.head_threshold if known else 0
     role = Role.HEAD if share >= threshold else Role.FILLER
     found = [snapshot.hosts.get(name) for name in hosts]

@@ -11,13 +11,12 @@ from hybrid_sched.core.cluster import Host, Snapshot
 from hybrid_sched.core.resources import (
     Number,
     Resources,
-    Vector,
     add,
     dominant_resource,
     dominant_share,
     scale,
 )
-from hybrid_sched.core.shares import ceiling
+from hybrid_sched.core.shares import ceiling, rationed
 
 
 class Rule(StrEnum):
@@ -135,9 +134,7 @@ def share_refusal(snapshot: Snapshot, request: Request, score: Number) -> Refusa
     if framework is None or not any(pool):
         return None
     charge = scale(score * request.count, request.demand)
-    # What no host declares is not rationed.
-    rationed = tuple(amount if there else 0 for amount, there in zip(charge, pool, strict=True))
-    target: Vector = add(framework.used, rationed)
+    target = rationed(add(framework.used, charge), pool)
     share = dominant_share(target, pool)
     limit = ceiling(pool, snapshot.frameworks, request.framework, target)
     if share <= limit:

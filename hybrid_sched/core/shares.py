@@ -56,6 +56,15 @@ def charge(hosts: Iterable[Host], framework: str) -> Vector:
     return total(held, _DIMENSIONS)
 
 
+def rationed(vector: Vector, pool: Vector) -> Vector:
+    """Leave out what no host declares: a rate that nobody has told a limit of keeps nobody from anything.
+
+    :param vector: a demand or a charge.
+    :param pool: E.
+    """
+    return tuple(amount if there else 0 for amount, there in zip(vector, pool, strict=True))
+
+
 def frameworks_of(
     pool: Vector,
     policies: Sequence[SharePolicy],
@@ -76,8 +85,9 @@ def frameworks_of(
     :returns: frameworks by name, in the order of ``policies``.
     """
     nothing = (0,) * _DIMENSIONS
+    held = {name: rationed(vector, pool) for name, vector in used.items()}
     wanted = [
-        add(used.get(policy.name, nothing), pending.get(policy.name, nothing))
+        add(held.get(policy.name, nothing), rationed(pending.get(policy.name, nothing), pool))
         for policy in policies
     ]
     fair = fluid(
@@ -97,7 +107,7 @@ def frameworks_of(
         policy.name: Framework(
             name=policy.name,
             weight=policy.weight,
-            used=used.get(policy.name, nothing),
+            used=held.get(policy.name, nothing),
             wanted=wanted[index],
             fair_share=fair[index],
             entitlement=entitled[index],

@@ -43,11 +43,21 @@ class QuotaService:
         self.set(report_max_age_s=3600, **options)
         self.engine = Engine(self._conf, publish=lambda _snapshot: None)
         self._transport = bus.transport(conf)
+        self._sequence = 0
+        self.answer()
+
+    def answer(self) -> None:
+        """Answer on the bus."""
         self._server = bus.server(
             self._transport, bus.ENGINE_TOPIC, "test", EngineEndpoint(self.engine)
         )
         self._server.start()
-        self._sequence = 0
+
+    def be_silent(self) -> None:
+        """Answer no more, so that a plug-in that has no snapshot gets none."""
+        close_client_for_process()
+        self._server.stop()
+        self._server.wait()
 
     def set(self, **options: Any) -> None:
         for name, value in options.items():

@@ -201,7 +201,7 @@ class SchedulingTest(integrated_helpers.ProviderUsageBaseTestCase):
         source = server["OS-EXT-SRV-ATTR:host"]
         self.take_share_away()
         self.computes[source].stop()
-        self.admin_api.force_down_service(source, "nova-compute", True)
+        self.admin_api.put_service_force_down(self.computes[source].service_ref.uuid, True)
         (other,) = {"one", "two"} - {source}
         self._evacuate_server(server, expected_host=other)
 
@@ -212,6 +212,8 @@ class SchedulingTest(integrated_helpers.ProviderUsageBaseTestCase):
         spec = objects.RequestSpec.get_by_instance_uuid(
             context.get_admin_context(), self.create(512, "ERROR")["id"]
         )
+        # As the conductor sets it; it is not stored.
+        spec.requested_resources = []
         with pytest.raises(exception.NoValidHost):
             self.select(spec)
         # A host that is asked for, in whatever cell, makes no move of a new guest.
@@ -245,16 +247,20 @@ class SchedulingTest(integrated_helpers.ProviderUsageBaseTestCase):
         self._rebuild_server(server, _OTHER_IMAGE)
 
     def test_without_a_snapshot_every_host_passes_by_default(self) -> None:
+        self.quota.be_silent()
         self._start_compute("one")
         server = self.create(1024)
+        self.quota.answer()
         decision = self.quota.decision(server["id"], Stage.SHARE_GATE)
         assert decision.hosts == ("one",)
         assert decision.text.startswith("there is no snapshot of the quota service")
 
     def test_without_a_snapshot_no_host_passes_where_the_option_says_so(self) -> None:
+        self.quota.be_silent()
         self.flags(on_unavailable="deny", group="hybrid_sched")
         self._start_compute("one")
         refused = self.create(1024, "ERROR")
+        self.quota.answer()
         assert self.refusals(refused)["one"].startswith("quota_unavailable: ")
 
 

@@ -132,18 +132,22 @@ class SchedulingTest(CloudTest):
             assert (claim["VCPU"], claim["MEMORY_MB"]) == claimed
 
     def test_without_a_snapshot_every_host_passes_by_default(self) -> None:
+        self.quota.be_silent()
         self.start_host("one")
         container = self.container(1024)
         assert self.schedule(container) == "one"
+        self.quota.answer()
         decision = self.quota.decision(container.uuid, Stage.SHARE_GATE)
         assert decision.hosts == ("one",)
         assert decision.text.startswith("there is no snapshot of the quota service")
 
     def test_without_a_snapshot_no_host_passes_where_the_option_says_so(self) -> None:
+        self.quota.be_silent()
         self.set("on_unavailable", "deny", "hybrid_sched")
         self.start_host("one")
         container = self.container(1024)
         self.assert_refused(container)
+        self.quota.answer()
         decision = self.quota.decision(container.uuid, Stage.SHARE_GATE)
         assert decision.refused["one"].startswith("quota_unavailable: ")
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -9,9 +10,9 @@ from clusters import host, snapshot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_sched.core.cluster import CONTAINER
-from hybrid_sched.core.online import Role, head_threshold, rank
-from hybrid_sched.core.resources import Resources
+from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Framework, Host, Snapshot
+from hybrid_sched.core.online import Ranking, Role, head_threshold, rank
+from hybrid_sched.core.resources import Number, Resources
 
 HOSTS = [
     host("half", guests_mb=50),
@@ -82,3 +83,159 @@ def test_at_least_half_are_heads_and_the_order_of_hosts_changes_nothing(
     here = rank(made, CONTAINER, Resources(memory_mb=5), names).weights
     there = rank(made, CONTAINER, Resources(memory_mb=5), NAMES).weights
     assert dict(zip(names, here, strict=True)) == dict(zip(NAMES, there, strict=True))
+
+
+POOL = Resources(vcpu=40, memory_mb=400)
+VCPU, MEMORY = 0, 1
+ALWAYS_HEAD, ALWAYS_FILLER = 0, 1
+
+
+def cluster(
+    *hosts: Host, threshold: Number = ALWAYS_HEAD, wanted: tuple[int, int] = (0, 0)
+) -> Snapshot:
+    """Make a cluster of which only what ranking reads is set."""
+    framework = Framework(
+        HYPERVISOR, 1, Resources(), Resources(*wanted), Fraction(1, 2), 0, 0, threshold
+    )
+    by_name = {each.name: each for each in hosts}
+    return Snapshot("epoch", 1, 0.0, POOL, by_name, {HYPERVISOR: framework})
+
+
+def room(
+    name: str, vcpu: Number = 0, memory_mb: int = 0, tasks: int = 0, *, fresh: bool = True
+) -> Host:
+    """Make a host with so much free."""
+    used = {HYPERVISOR: Resources(10 - vcpu, 100 - memory_mb)}
+    return Host(name, Resources(10, 100), used=used, task_count=tasks, fresh=fresh)
+
+
+def order(ranking: Ranking, names: Sequence[str]) -> list[str]:
+    """Sort hosts as the schedulers do."""
+    weighed = sorted(zip(ranking.weights, names, strict=True), key=lambda each: -each[0])
+    return [name for _, name in weighed]
+
+
+def test_the_threshold_is_of_dominant_shares() -> None:
+    assert head_threshold([(4, 200), (4, 0), (0, 80)], POOL[:2]) == Fraction(2, 10)
+
+
+@pytest.mark.parametrize(
+    ("vcpu", "role"), [(9, Role.FILLER), (10, Role.HEAD), (11, Role.HEAD), (0, Role.FILLER)]
+)
+def test_a_task_as_large_as_the_threshold_is_a_head(vcpu: int, role: Role) -> None:
+    made = cluster(threshold=Fraction(1, 4))
+    assert rank(made, HYPERVISOR, Resources(vcpu=vcpu), []).role is role
+
+
+def test_a_head_goes_to_the_host_with_the_most_of_its_dominant_resource_free() -> None:
+    names = ["few", "most", "gone", "some", "silent", "overfull", "none"]
+    made = cluster(
+        room("few", vcpu=2, memory_mb=90, tasks=1),
+        room("most", vcpu=8, memory_mb=10, tasks=3),
+        room("some", vcpu=Fraction(9, 2)),
+        room("silent", vcpu=10, fresh=False),
+        room("overfull", vcpu=-3),
+        room("none", vcpu=0),
+    )
+    assert rank(made, HYPERVISOR, Resources(vcpu=5, memory_mb=5), names) == Ranking(
+        role=Role.HEAD,
+        resource=VCPU,
+        weights=(2, 8, -1, Fraction(9, 2), -1, 0, 0),
+        text="head (12.50% of the pool, heads from 0.00%): most vcpu free first",
+    )
+
+
+def test_a_filler_goes_to_open_hosts_least_free_first_and_then_to_empty_ones() -> None:
+    names = ["empty", "open-most", "gone", "open-least", "silent", "emptier", "open-some"]
+    made = cluster(
+        room("empty", vcpu=9, memory_mb=1),
+        room("open-most", vcpu=10, memory_mb=2, tasks=1),
+        room("open-least", vcpu=1, memory_mb=3, tasks=5),
+        room("silent", vcpu=1, tasks=1, fresh=False),
+        room("emptier", vcpu=10, memory_mb=0),
+        room("open-some", vcpu=4, memory_mb=4, tasks=2),
+        threshold=Fraction(1, 3),
+    )
+    ranking = rank(made, HYPERVISOR, Resources(vcpu=1), names)
+    assert order(ranking, names) == [
+        "open-least",
+        "open-some",
+        "open-most",
+        "emptier",
+        "empty",
+        "gone",
+        "silent",
+    ]
+    assert ranking.weights == (9, 11, -1, 20, -1, 10, 17)
+    assert (ranking.role, ranking.resource, ranking.text) == (
+        Role.FILLER,
+        VCPU,
+        "filler (2.50% of the pool, heads from 33.33%): open host with least vcpu free first",
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "demand", "resource"),
+    [
+        ((0, 0), (1, 11), MEMORY),
+        # A tie goes to the first resource.
+        ((0, 0), (1, 10), VCPU),
+        # What the framework as a whole wants decides, with this task.
+        ((4, 0), (1, 20), VCPU),
+        ((4, 0), (1, 51), MEMORY),
+    ],
+)
+@pytest.mark.parametrize("threshold", [ALWAYS_HEAD, ALWAYS_FILLER])
+def test_hosts_are_ranked_by_the_resource_that_its_framework_wants_most(
+    wanted: tuple[int, int], demand: tuple[int, int], resource: int, threshold: int
+) -> None:
+    one, two = room("one", vcpu=3, memory_mb=7, tasks=1), room("two", vcpu=7, memory_mb=3, tasks=1)
+    made = cluster(one, two, threshold=threshold, wanted=wanted)
+    ranking = rank(made, HYPERVISOR, Resources(*demand), ["one", "two"])
+    assert ranking.resource == resource
+    assert Resources._fields[resource] in ranking.text
+    assert (ranking.weights[0] > ranking.weights[1]) is (
+        (resource == MEMORY) is (ranking.role is Role.HEAD)
+    )
+
+
+def test_the_task_of_an_unknown_framework_is_a_head_by_its_own_demand() -> None:
+    made = cluster(room("one", vcpu=3, memory_mb=7), threshold=ALWAYS_FILLER)
+    ranking = rank(made, "bare_metal", Resources(vcpu=1, memory_mb=100), ["one"])
+    assert (ranking.role, ranking.resource, ranking.weights) == (Role.HEAD, MEMORY, (7,))
+
+
+_HOSTS = st.builds(
+    room,
+    name=st.just("?"),
+    vcpu=st.integers(-1, 10),
+    memory_mb=st.just(0),
+    tasks=st.integers(0, 2),
+    fresh=st.booleans(),
+)
+
+
+def by_the_book(found: Host, role: Role) -> tuple[int, Number]:
+    """Say by which key hosts are sorted, in words as in the design: smaller is better."""
+    if not found.fresh:
+        return (2, 0)
+    free = max(0, found.free[VCPU])
+    if role is Role.HEAD:
+        return (0, -free)
+    return (0, free) if found.task_count else (1, -free)
+
+
+@given(st.lists(_HOSTS, max_size=8), st.sampled_from([ALWAYS_HEAD, ALWAYS_FILLER]))
+def test_weights_order_any_hosts_as_the_rules_say(drawn: list[Host], threshold: int) -> None:
+    named = {f"h{index}": replace(each, name=f"h{index}") for index, each in enumerate(drawn)}
+    ranking = rank(
+        cluster(*named.values(), threshold=threshold), HYPERVISOR, Resources(vcpu=1), list(named)
+    )
+    assert len(ranking.weights) == len(named)
+    keys = {name: by_the_book(each, ranking.role) for name, each in named.items()}
+    assert order(ranking, list(named)) == sorted(named, key=keys.__getitem__)
+    by_weight = dict(zip(named, ranking.weights, strict=True))
+    for one in named:
+        for other in named:
+            assert (by_weight[one] == by_weight[other]) is (keys[one] == keys[other])
+    assert all((by_weight[name] == -1) is not each.fresh for name, each in named.items())

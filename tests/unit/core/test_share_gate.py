@@ -2,16 +2,27 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import pytest
 from clusters import host, snapshot
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Snapshot
-from hybrid_sched.core.resources import Resources
-from hybrid_sched.core.share_gate import Request, Rule, ShareGate
+from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Host, Snapshot
+from hybrid_sched.core.resources import (
+    Number,
+    Resources,
+    Vector,
+    add,
+    dominant_share,
+    fits,
+    scale,
+    total,
+)
+from hybrid_sched.core.share_gate import Refusal, Request, Rule, ShareGate, Verdict
+from hybrid_sched.core.shares import SharePolicy, charge, effective_pool, frameworks_of
 
 
 def request(memory_mb: int, framework: str = CONTAINER, **changes: object) -> Request:
@@ -129,3 +140,257 @@ def test_what_is_admitted_fits_the_host_and_leaves_the_others_share_alone(
         assert guests + containers + asked_mb <= 100
         limit = 1 - made.frameworks[HYPERVISOR].floor
         assert Fraction(held + asked_mb, 100 * len(loads)) <= limit
+
+
+ROOMY = Resources(vcpu=10, memory_mb=1000)
+EQUAL = (SharePolicy(HYPERVISOR), SharePolicy(CONTAINER))
+
+
+def taken(
+    *hosts: Host,
+    policies: Sequence[SharePolicy] = EQUAL,
+    pending: Mapping[str, Vector] | None = None,
+) -> Snapshot:
+    """Take a snapshot of hosts of any shape."""
+    pool = effective_pool(hosts)
+    used = {policy.name: charge(hosts, policy.name) for policy in policies}
+    frameworks = frameworks_of(pool, policies, used, pending or {}, {})
+    return Snapshot("epoch", 1, 0.0, pool, {host.name: host for host in hosts}, frameworks)
+
+
+def guest(vcpu: Number = 0, memory_mb: Number = 0, **changes: object) -> Request:
+    return dataclasses.replace(Request("g", HYPERVISOR, Resources(vcpu, memory_mb)), **changes)
+
+
+def test_hosts_are_admitted_in_the_order_they_were_asked_for() -> None:
+    gate = ShareGate(taken(Host("a", ROOMY), Host("b", ROOMY), Host("c", ROOMY)))
+    assert gate.judge(guest(vcpu=1), ("c", "a", "b")) == Verdict(("c", "a", "b"), {})
+    assert gate.judge(guest(vcpu=1), ("b",)) == Verdict(("b",), {})
+    assert gate.judge(guest(vcpu=1), ()) == Verdict((), {})
+
+
+@pytest.mark.parametrize(
+    ("demand", "admitted"),
+    [
+        (Resources(vcpu=2, memory_mb=10), True),
+        (Resources(vcpu=2, memory_mb=11), False),
+        (Resources(vcpu=Fraction(201, 100)), False),
+        # Over-full of disk reads, which only matters to who wants some.
+        (Resources(vcpu=1), True),
+        (Resources(vcpu=1, disk_read_bps=1), False),
+        (Resources(vcpu=1, net_in_bps=10**9), True),
+        (Resources(), True),
+    ],
+)
+def test_room_is_asked_for_each_resource_that_is_wanted(demand: Resources, admitted: bool) -> None:
+    capacity = Resources(vcpu=4, memory_mb=100, disk_read_bps=5)
+    used = {CONTAINER: Resources(vcpu=2, memory_mb=90, disk_read_bps=6)}
+    made = taken(Host("one", capacity, used=used))
+    verdict = ShareGate(made).judge(Request("g", HYPERVISOR, demand, is_move=True), ["one"])
+    assert verdict.admitted == (("one",) if admitted else ())
+    assert {refusal.rule for refusal in verdict.refused.values()} == (
+        set() if admitted else {Rule.HOST_ROOM}
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        (
+            guest(vcpu=Fraction(21, 2), memory_mb=2000),
+            "host one has 7.5 of 10 vcpu free of guests and containers, 10.5 is asked",
+        ),
+        (
+            guest(vcpu=1, memory_mb=2000),
+            "host one has 1000 of 1000 memory_mb free of guests and containers, 2000 is asked",
+        ),
+    ],
+)
+def test_the_first_resource_that_is_short_is_the_one_named(asked: Request, text: str) -> None:
+    made = taken(Host("one", ROOMY, used={CONTAINER: Resources(vcpu=Fraction(5, 2))}))
+    assert ShareGate(made).judge(asked, ["one"]) == Verdict(
+        (), {"one": Refusal(Rule.HOST_ROOM, text)}
+    )
+
+
+@pytest.mark.parametrize(
+    ("policies", "waiting", "demand", "text"),
+    [
+        (
+            EQUAL,
+            Resources(vcpu=10, memory_mb=1000),
+            Resources(vcpu=6),
+            "framework hypervisor would hold 60.0 % of vcpu; its share by weight is 50.0 % "
+            "and 0.0 % more can be lent now, so it is 10.0 % over",
+        ),
+        (
+            EQUAL,
+            Resources(vcpu=3),
+            Resources(vcpu=8, memory_mb=10),
+            "framework hypervisor would hold 80.0 % of vcpu; its share by weight is 50.0 % "
+            "and 20.0 % more can be lent now, so it is 10.0 % over",
+        ),
+        (
+            (SharePolicy(HYPERVISOR, 2), SharePolicy(CONTAINER)),
+            Resources(vcpu=10, memory_mb=1000),
+            Resources(vcpu=1, memory_mb=700),
+            "framework hypervisor would hold 70.0 % of memory_mb; its share by weight is 66.7 % "
+            "and 0.0 % more can be lent now, so it is 3.3 % over",
+        ),
+        (
+            (SharePolicy(HYPERVISOR), SharePolicy(CONTAINER, lending=Fraction(1, 4))),
+            Resources(),
+            Resources(vcpu=7),
+            "framework hypervisor would hold 70.0 % of vcpu; its share by weight is 50.0 % "
+            "and 12.5 % more can be lent now, so it is 7.5 % over",
+        ),
+    ],
+)
+def test_a_framework_that_would_exceed_its_share_is_refused_with_resource_and_percentages(
+    policies: Sequence[SharePolicy], waiting: Resources, demand: Resources, text: str
+) -> None:
+    made = taken(Host("one", ROOMY), policies=policies, pending={CONTAINER: waiting})
+    verdict = ShareGate(made).judge(Request("g", HYPERVISOR, demand), ["one"])
+    assert verdict == Verdict((), {"one": Refusal(Rule.FRAMEWORK_SHARE, text)})
+
+
+def test_what_is_lent_is_given_back_as_soon_as_it_is_asked_for() -> None:
+    idle = ShareGate(taken(Host("one", ROOMY)))
+    wanted = ShareGate(taken(Host("one", ROOMY), pending={CONTAINER: ROOMY}))
+    assert idle.judge(guest(vcpu=10), ["one"]).admitted == ("one",)
+    assert wanted.judge(guest(vcpu=5), ["one"]).admitted == ("one",)
+    assert wanted.judge(guest(vcpu=6), ["one"]).admitted == ()
+
+
+def test_several_tasks_need_room_for_one_each_on_a_host() -> None:
+    gate = ShareGate(taken(Host("a", ROOMY), Host("b", ROOMY)))
+    assert gate.judge(guest(vcpu=10, count=2), ["a", "b"]).admitted == ("a", "b")
+    verdict = gate.judge(guest(vcpu=10, count=3), ["a"])
+    assert "would hold 150.0 % of vcpu" in verdict.refused["a"].text
+
+
+def test_hosts_of_one_score_are_refused_in_the_same_words() -> None:
+    slow = Host("slow", Resources(*scale(4, ROOMY)), Fraction(1, 4))
+    hosts = (Host("fast", ROOMY), slow, Host("twin", ROOMY))
+    policies = (SharePolicy(HYPERVISOR), SharePolicy(CONTAINER, 4))
+    made = taken(*hosts, policies=policies, pending={CONTAINER: Resources(30, 3000)})
+    assert ShareGate(made).judge(guest(vcpu=9), ["fast", "slow"]).admitted == ("slow",)
+    refused = ShareGate(made).judge(guest(vcpu=8, count=4), made.hosts).refused
+    assert refused["fast"] == refused["twin"]
+    assert "would hold 106.7 % of vcpu" in refused["fast"].text
+    assert "would hold 26.7 % of vcpu" in refused["slow"].text
+
+
+def test_the_reason_tells_that_a_report_is_missing() -> None:
+    made = taken(Host("silent", ROOMY, fresh=False))
+    assert ShareGate(made, allow_unreported=False).judge(guest(vcpu=1), ["silent"]) == Verdict(
+        (),
+        {
+            "silent": Refusal(
+                Rule.NO_FRESH_REPORT,
+                "host silent has no fresh report: check hybrid-sched-agent on it",
+            )
+        },
+    )
+
+
+def test_an_old_report_says_nothing_of_the_room_of_its_host() -> None:
+    silent = Host("silent", ROOMY, used={HYPERVISOR: ROOMY}, fresh=False)
+    made = taken(silent, Host("one", ROOMY))
+    assert ShareGate(made).judge(guest(vcpu=10), ["silent"]).admitted == ("silent",)
+
+
+def test_room_and_report_are_looked_at_before_the_share() -> None:
+    made = taken(
+        Host("full", ROOMY, used={HYPERVISOR: ROOMY}),
+        Host("one", ROOMY),
+        pending={CONTAINER: Resources(20, 2000)},
+    )
+    gate = ShareGate(made, allow_unreported=False)
+    refused = gate.judge(guest(vcpu=1), ["full", "one", "gone"]).refused
+    assert [(name, refusal.rule) for name, refusal in refused.items()] == [
+        ("full", Rule.HOST_ROOM),
+        ("one", Rule.FRAMEWORK_SHARE),
+        ("gone", Rule.NO_FRESH_REPORT),
+    ]
+
+
+def test_a_framework_without_policy_is_refused_for_room_alone() -> None:
+    gate = ShareGate(taken(Host("one", ROOMY), pending={CONTAINER: ROOMY}))
+    asked = Request("b", "bare_metal", Resources(vcpu=10))
+    assert gate.judge(asked, ["one"]).admitted == ("one",)
+    too_much = dataclasses.replace(asked, demand=Resources(vcpu=11))
+    assert gate.judge(too_much, ["one"]).refused["one"].rule is Rule.HOST_ROOM
+
+
+Story = tuple[list[Host], list[SharePolicy], dict[str, Resources], list[Request]]
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> Story:
+    """Hosts, policies, what each framework waits for, and requests one after the other."""
+    length = draw(st.integers(1, 3))
+
+    def vector(least: int, most: int) -> st.SearchStrategy[Resources]:
+        amounts = st.lists(st.integers(least, most), min_size=length, max_size=length)
+        return amounts.map(lambda drawn: Resources(*drawn))
+
+    scores = st.sampled_from([1, Fraction(3, 4), Fraction(1, 2), Fraction(1, 4)])
+    hosts = [
+        Host(f"h{index}", draw(vector(1, 12)), draw(scores))
+        for index in range(draw(st.integers(1, 3)))
+    ]
+    weights, lending = (
+        st.sampled_from([1, 2, Fraction(3, 4)]),
+        st.sampled_from([0, Fraction(1, 4), 1]),
+    )
+    policies = [SharePolicy(name, draw(weights), draw(lending)) for name in (HYPERVISOR, CONTAINER)]
+    pending = {policy.name: draw(vector(0, 8)) for policy in policies}
+    requests = st.builds(
+        Request,
+        st.just("r"),
+        st.sampled_from([HYPERVISOR, CONTAINER]),
+        vector(0, 4),
+        st.integers(1, 2),
+    )
+    return hosts, policies, pending, draw(st.lists(requests, min_size=1, max_size=12))
+
+
+def owed(made: Snapshot, name: str) -> Vector:
+    """Say what a framework is sure of: what it wants or keeps, at most its part of the pool by weight."""
+    framework = made.frameworks[name]
+    whole = sum(each.weight for each in made.frameworks.values())
+    wanted = dominant_share(framework.wanted, made.pool)
+    sure = min(max(wanted, framework.floor), Fraction(framework.weight) / whole)
+    return scale(Fraction(sure) / wanted, framework.wanted) if wanted else scale(sure, made.pool)
+
+
+@given(stories())
+@settings(deadline=None, max_examples=150)
+def test_what_is_admitted_overfills_no_host_and_takes_no_more_than_share_and_loan(
+    story: Story,
+) -> None:
+    hosts, policies, pending, requests = story
+    for asked in requests:
+        made = taken(*hosts, policies=policies, pending=pending)
+        verdict = ShareGate(made, allow_unreported=False).judge(asked, made.hosts)
+        assert {*verdict.admitted, *verdict.refused} == set(made.hosts)
+        framework = made.frameworks[asked.framework]
+        (other,) = set(made.frameworks) - {asked.framework}
+        part = Fraction(framework.weight) / sum(policy.weight for policy in policies)
+        for each in hosts:
+            holds = add(total(each.used.values(), len(each.capacity)), asked.demand)
+            charged = add(framework.used, scale(each.score * asked.count, asked.demand))
+            if each.name in verdict.admitted:
+                assert fits(holds, each.capacity)
+                assert fits(add(charged, owed(made, other)), made.pool)
+            elif verdict.refused[each.name].rule is Rule.HOST_ROOM:
+                assert not fits(holds, each.capacity)
+            else:
+                # Within its part by weight nobody is refused for the sake of the other.
+                assert dominant_share(charged, made.pool) > part
+        if verdict.admitted:
+            index = next(i for i, each in enumerate(hosts) if each.name == verdict.admitted[0])
+            held = hosts[index].used.get(asked.framework, Resources())
+            now = {asked.framework: Resources(*add(held, asked.demand))}
+            hosts[index] = dataclasses.replace(hosts[index], used={**hosts[index].used, **now})

@@ -79,13 +79,7 @@ def test_what_a_framework_holds_is_charged_by_the_score_of_the_host():
         ({"used": (both(3), both(9)), "pending": (both(9), NOTHING)}, (HALF, HALF), (HALF, HALF)),
         # Wants that do not meet leave each with all it wants.
         ({"used": (Resources(vcpu=12), Resources(memory_mb=12))}, (1, 1), (1, 1)),
-        # Ghodsi et al., NSDI 2011, figure 3, in a pool of 12 each: x=4/15*12 of <1, 4>, twice less of <3, 1>.
-        (
-            {"used": (Resources(3, 12), Resources(12, 4))},
-            (Fraction(8, 11) * 1, Fraction(9, 11) * 1),
-            None,
-        ),
-    ][:-1],
+    ],
 )
 def test_shares_by_weight_and_by_want(situation, fair, entitled):
     frameworks = two(**situation)
@@ -182,8 +176,8 @@ def test_without_hosts_nobody_has_a_share():
         ({"used": (NOTHING, both(12)), "weights": (1, 2)}, both(1), THIRD),
         # The other wants a resource that this one does not, so that they do not meet.
         ({"used": (NOTHING, Resources(memory_mb=12))}, Resources(vcpu=1), 1),
-        ({"used": (NOTHING, Resources(memory_mb=12))}, Resources(vcpu=12, memory_mb=1), 1),
-        # They meet in memory, of which a half each is their part, and the other needs all it can have.
+        # They meet in memory, of which this one needs a twelfth of what the other does.
+        ({"used": (NOTHING, Resources(memory_mb=12))}, Resources(12, 1), Fraction(12, 13)),
         ({"used": (NOTHING, Resources(memory_mb=12))}, Resources(vcpu=1, memory_mb=1), HALF),
         # Only the direction of the target counts, and none is taken for all resources alike.
         ({"used": (NOTHING, both(3))}, both(100), 3 * QUARTER),
@@ -202,8 +196,26 @@ def test_the_ceiling_is_that_of_the_framework_that_is_named():
     assert ceiling(POOL, frameworks, CONTAINER, both(1)) == 3 * QUARTER
 
 
+UNDECLARED = Resources(vcpu=12, net_in_bps=7)
+
+
+@pytest.mark.parametrize(
+    "rated",
+    [{"used": (UNDECLARED, both(12))}, {"pending": (UNDECLARED, both(12))}],
+)
+def test_a_rate_that_no_host_declares_changes_no_share(rated):
+    plain = {
+        name: tuple(vector._replace(net_in_bps=0) for vector in vectors)
+        for name, vectors in rated.items()
+    }
+    assert two(**rated) == two(**plain)
+    for name, target in ((CONTAINER, both(1)), (HYPERVISOR, Resources(vcpu=1))):
+        limits = {ceiling(POOL, two(**wants), name, target) for wants in (rated, plain)}
+        assert limits == {HALF}
+
+
 amounts = st.integers(0, 12)
-vectors = st.builds(Resources, amounts, amounts)
+vectors = st.tuples(amounts, amounts).map(lambda pair: Resources(*pair))
 weights = st.sampled_from([1, 2, 3, HALF, Fraction(3, 4)])
 parts = st.fractions(0, 1, max_denominator=4)
 situations = st.fixed_dictionaries(

@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +12,19 @@ from oslo_config import cfg
 from values import Clock, quota_conf, report, request, task
 
 from hybrid_sched.conf import client as client_options
-from hybrid_sched.core.cluster import HYPERVISOR, Snapshot
+from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Snapshot
 from hybrid_sched.core.decision import Decision, Stage
-from hybrid_sched.quota.client import QuotaClient, View
+from hybrid_sched.core.online import Role
+from hybrid_sched.core.resources import Resources
+from hybrid_sched.core.share_gate import Refusal, Request, Rule, Verdict
+from hybrid_sched.quota.client import (
+    QuotaClient,
+    View,
+    client_for_process,
+    close_client_for_process,
+)
 from hybrid_sched.quota.engine import Engine
-from hybrid_sched.quota.gatekeeper import Gatekeeper
+from hybrid_sched.quota.gatekeeper import Gatekeeper, gatekeeper_for_process
 from hybrid_sched.rpc.messages import snapshot_to_wire
 
 
@@ -131,6 +141,147 @@ def test_a_reservation_that_is_not_granted_refuses_every_host() -> None:
 def test_without_an_answer_to_a_reservation_the_snapshot_decides() -> None:
     keeper, _ = gatekeeper(reservations=True, answer=None)
     assert keeper.judge(request("r", 10), ["b"]).admitted == ("b",)
+
+
+@pytest.mark.parametrize("option", ["allow", "deny"])
+@pytest.mark.parametrize(
+    ("age_s", "text"),
+    [
+        (
+            None,
+            "there is no snapshot of the quota service: check hybrid-sched-engine and the broker",
+        ),
+        (
+            61.4,
+            "the newest snapshot of the quota service is 61 s old: "
+            "check hybrid-sched-engine and the broker",
+        ),
+    ],
+)
+def test_the_record_tells_that_the_quota_service_was_away(
+    age_s: float | None, text: str, option: str
+) -> None:
+    keeper, client = gatekeeper(age_s, on_unavailable=option)
+    verdict = keeper.judge(request("r", 60), ["b", "a"])
+    refusal = Refusal(Rule.QUOTA_UNAVAILABLE, text)
+    assert (
+        verdict
+        == {
+            "allow": Verdict(("b", "a"), {}),
+            "deny": Verdict((), {"b": refusal, "a": refusal}),
+        }[option]
+    )
+    (decision,) = client.decisions
+    held = None if age_s is None else snapshot()
+    assert decision == Decision(
+        request_uuid="r",
+        framework=CONTAINER,
+        demand=Resources(memory_mb=60),
+        stage=Stage.SHARE_GATE,
+        decided_at_s=decision.decided_at_s,
+        snapshot_version=held and held.version,
+        snapshot_age_s=age_s,
+        hosts=verdict.admitted,
+        refused=dict.fromkeys(verdict.refused, f"quota_unavailable: {text}"),
+        refused_by_share=False,
+        text=text,
+    )
+
+
+@pytest.mark.parametrize(("age_s", "admitted"), [(60.0, ()), (60.1, ("b",))])
+def test_a_snapshot_is_used_until_it_is_too_old(age_s: float, admitted: tuple[str, ...]) -> None:
+    keeper, _ = gatekeeper(age_s)
+    assert keeper.judge(request("r", 60), ["b"]).admitted == admitted
+
+
+def test_how_old_a_snapshot_may_be_is_an_option() -> None:
+    keeper, client = gatekeeper(5.0, snapshot_max_age_s=4.0)
+    assert keeper.judge(request("r", 60), ["b"]).admitted == ("b",)
+    assert set(keeper.rank(request("r", 60), ["b"]).weights) == {0}
+    assert "5 s old" in client.decisions[-1].text
+
+
+@pytest.mark.parametrize("option", ["allow", "deny"])
+def test_a_host_without_fresh_report_is_treated_as_the_option_says(option: str) -> None:
+    keeper, client = gatekeeper(on_unavailable=option)
+    verdict = keeper.judge(request("r", 10), ["new", "b"])
+    assert verdict.admitted == {"allow": ("new", "b"), "deny": ("b",)}[option]
+    assert (
+        dict(client.decisions[0].refused)
+        == {
+            "allow": {},
+            "deny": {
+                "new": "no_fresh_report: host new has no fresh report: check hybrid-sched-agent on it"
+            },
+        }[option]
+    )
+    assert not client.decisions[0].refused_by_share
+
+
+@pytest.mark.parametrize(
+    ("asked", "hosts", "by_share"),
+    [
+        # Only the share kept it from the one with room.
+        (request("r", 60), ["a", "b"], True),
+        (request("r", 60), ["b"], True),
+        (request("r", 60), ["a"], False),
+        (request("r", 50), ["a", "b"], False),
+        (request("r", 60), [], False),
+    ],
+)
+def test_a_request_is_refused_by_share_when_nothing_else_kept_it_from_a_host(
+    asked: Request, hosts: list[str], by_share: bool
+) -> None:
+    keeper, client = gatekeeper()
+    keeper.judge(asked, hosts)
+    assert client.decisions[0].refused_by_share is by_share
+
+
+def test_the_order_is_recorded_whole_and_refuses_nobody() -> None:
+    keeper, client = gatekeeper()
+    before_s = time.time()
+    ranking = keeper.rank(request("r", 60), ["a", "b"])
+    after_s = time.time()
+    assert (ranking.role, ranking.weights) == (Role.HEAD, (50, 100))
+    (decision,) = client.decisions
+    assert before_s <= decision.decided_at_s <= after_s
+    assert decision == Decision(
+        request_uuid="r",
+        framework=CONTAINER,
+        demand=Resources(memory_mb=60),
+        stage=Stage.ORDER,
+        decided_at_s=decision.decided_at_s,
+        snapshot_version=snapshot().version,
+        snapshot_age_s=0.5,
+        hosts=("b", "a"),
+        text=ranking.text,
+    )
+
+
+def test_a_reservation_is_asked_for_hosts_that_pass_and_keeps_the_other_reasons() -> None:
+    keeper, client = gatekeeper(reservations=True, answer={"granted": False, "text": "no"})
+    verdict = keeper.judge(request("r", 50), ["a", "full", "b"])
+    assert verdict.admitted == ()
+    verdict = keeper.judge(request("s", 51, HYPERVISOR), ["a", "b"])
+    assert client.reserved == ["r", "s"]
+    assert list(verdict.refused) == ["a", "b"]
+    assert verdict.refused["a"].rule is Rule.HOST_ROOM
+    assert verdict.refused["b"] == Refusal(Rule.FRAMEWORK_SHARE, "no")
+    assert client.decisions[-1].refused_by_share
+
+
+def test_a_gatekeeper_asks_the_client_of_its_process(tmp_path: Path) -> None:
+    of_service = tmp_path / "service.conf"
+    of_service.write_text("[hybrid_sched]\ntransport_url = fake:/\n")
+    cfg.CONF([], default_config_files=[str(of_service)])
+    try:
+        keeper = gatekeeper_for_process(cfg.CONF)
+        client_for_process(cfg.CONF).accept_snapshot(snapshot_to_wire(snapshot()), age_s=0.0)
+        assert keeper.judge(request("r", 60), ["b"]).admitted == ()
+        assert keeper.rank(request("r", 60), ["a", "b"]).weights == (50, 100)
+    finally:
+        close_client_for_process()
+        cfg.CONF.reset()
 
 
 @pytest.fixture

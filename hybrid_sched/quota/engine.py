@@ -70,6 +70,7 @@ class Engine:
         self._allocator = Allocator(self._statistics, self._reservations, self._pending, clock_s)
         self._snapshot = self._allocator.cycle(self._rules)
         self._snapshot_at_s = now_s()
+        self._has_run = False
 
     def run_cycle(self) -> None:
         """Work out the shares anew and publish them."""
@@ -77,7 +78,13 @@ class Engine:
             self._rules = self._newest_rules()
             snapshot = self._allocator.cycle(self._rules)
             self._keep(snapshot)
+            self._has_run = True
         self._publish(snapshot)
+
+    @property
+    def has_run(self) -> bool:
+        """Say whether a cycle has run: before that, agents have had no time to report."""
+        return self._has_run
 
     def take_report(self, report: HostReport) -> None:
         """Take in an agent's report; one that cannot be used is counted and logged."""

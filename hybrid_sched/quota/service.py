@@ -51,10 +51,14 @@ class EngineEndpoint:
     def snapshot(
         self, _context: Wire, known_epoch: str | None = None, known_version: int | None = None
     ) -> Wire:
-        """Give the newest snapshot, or only its age where the caller has it already."""
+        """Give the newest snapshot, or only its age where the caller has it already.
+
+        Before the first cycle there is none, so that after a restart nobody takes a cluster without hosts for the truth.
+        """
         snapshot, age_s = self._engine.snapshot()
         known = (known_epoch, known_version) == (snapshot.epoch, snapshot.version)
-        return {"age_s": age_s, "snapshot": None if known else snapshot_to_wire(snapshot)}
+        news = self._engine.has_run and not known
+        return {"age_s": age_s, "snapshot": snapshot_to_wire(snapshot) if news else None}
 
     def reserve(self, _context: Wire, request: object) -> Wire:
         """Reserve room in a framework's share."""

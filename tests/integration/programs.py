@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -68,7 +69,9 @@ class Program:
     def kill(self) -> None:
         """End it and its workers at once, if it runs."""
         if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            # Its workers are in its group, which may outlive it.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
 

@@ -139,7 +139,7 @@ def test_reservations_are_charged_once_and_bounded_by_the_share(site: Site, engi
 
 
 def test_an_engine_that_was_restarted_is_complete_within_a_period_and_never_shows_less(site: Site):
-    site.engine.write_options({"quota": {"period_s": 1}})
+    site.engine.write_options({"quota": {"period_s": 3}})
     site.engine.start()
     # Their own next reports come long after the test: it is the engine that asks for them.
     for host in ("one", "two"):
@@ -154,7 +154,7 @@ def test_an_engine_that_was_restarted_is_complete_within_a_period_and_never_show
         lambda: seen.append(hosts_of(client)) or client.view().snapshot.epoch != epoch,
         "a snapshot of the new life",
     )
-    until_s = time.monotonic() + 2.5
+    until_s = time.monotonic() + 6
     while time.monotonic() < until_s:
         seen.append(hosts_of(client))
         time.sleep(0.02)
@@ -299,7 +299,7 @@ def test_options_that_cannot_be_used_end_a_start_with_one_sentence(
 ):
     started = site.program(program, "-bad", **options)
     started.start()
-    wait_until(lambda: started.process.poll() is not None, "it has ended", 10)
+    wait_until(lambda: started.process.poll() is not None, "it has ended", 60)
     assert started.process.returncode == 1
     assert names in started.log_text()
     assert started.log_text().count("\n") == 1

@@ -44,3 +44,8 @@ def test_a_host_cannot_be_changed():
 
 def test_guests_come_before_containers_where_order_breaks_ties():
     assert FRAMEWORKS == ("hypervisor", "container")
+
+
+def test_a_host_is_worth_its_capacity_and_empty_and_fresh_unless_told_otherwise():
+    assert Host("one", CAPACITY) == Host("one", CAPACITY, 1, {}, 0, True)
+    assert Host("one", CAPACITY, task_count=1) != Host("one", CAPACITY)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Any
 
 from stevedore import driver
@@ -24,6 +25,19 @@ def load(namespace: str, names: Sequence[str], *arguments: object) -> list[tuple
     :raises PluginNotFound: when a name is unknown or its code cannot be imported.
     """
     return [(name, _load_one(namespace, name, arguments)) for name in names]
+
+
+def require(namespace: str, names: Sequence[str]) -> None:
+    """See whether plug-ins of these names are installed, without importing them.
+
+    :raises PluginNotFound: when a name is unknown.
+    """
+    installed = metadata.entry_points(group=namespace).names
+    for name in names:
+        if name not in installed:
+            raise PluginNotFound(
+                f"there is no plug-in {name!r} of {namespace}; there are {', '.join(sorted(installed))}"
+            )
 
 
 def _load_one(namespace: str, name: str, arguments: Sequence[object]) -> Any:

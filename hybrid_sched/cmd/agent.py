@@ -7,14 +7,25 @@ from hybrid_sched.cmd.threads import use_native_threads
 
 use_native_threads()
 
+from oslo_config import cfg  # noqa: E402
+
+from hybrid_sched import loading  # noqa: E402
 from hybrid_sched.agent.service import AgentService  # noqa: E402
 from hybrid_sched.cmd.service import serve  # noqa: E402
 from hybrid_sched.conf import agent  # noqa: E402
+from hybrid_sched.loading import PluginNotFound  # noqa: E402
 
 
 def main() -> int:
     """Run the agent until it is told to stop."""
-    return serve("hybrid-sched-agent", AgentService, agent)
+    return serve("hybrid-sched-agent", AgentService, agent, check=_check)
+
+
+def _check(conf: cfg.ConfigOpts) -> None:
+    try:
+        loading.require("hybrid_sched.monitor.source", conf.agent.sources)
+    except PluginNotFound as error:
+        raise ValueError(f"[agent] sources: {error}") from None
 
 
 if __name__ == "__main__":

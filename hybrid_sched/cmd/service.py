@@ -11,8 +11,6 @@ import cotyledon
 from oslo_config import cfg
 from oslo_log import log
 
-from hybrid_sched.conf.quota import BadOption
-
 
 def serve(
     program: str,
@@ -25,7 +23,7 @@ def serve(
     :param program: name, for messages and the configuration file.
     :param service: made with the worker's number and the options.
     :param options: module of the service's own options.
-    :param check: refuses options that cannot be used, with :class:`BadOption`.
+    :param check: refuses options that cannot be used, with a ``ValueError`` that names the option.
     :returns: the exit code.
     """
     conf = cfg.CONF
@@ -33,9 +31,12 @@ def serve(
     options.register(conf)
     try:
         conf(sys.argv[1:], project="hybrid-sched", prog=program)
+        for option in options.OPTIONS:
+            # A value is looked at only when it is read.
+            conf[options.GROUP.name][option.name]
         if check is not None:
             check(conf)
-    except (cfg.Error, BadOption) as error:
+    except (cfg.Error, ValueError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 1
     log.set_defaults(default_log_levels=[*log.get_default_log_levels(), "cotyledon=WARNING"])

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nova import conf as nova_conf
-from nova import objects
+from nova import context, objects
 from nova.scheduler import filters
 from nova.scheduler import utils as scheduler_utils
 from nova.scheduler.host_manager import HostState
@@ -34,32 +34,38 @@ class HybridShareFilter(filters.BaseHostFilter):
         if scheduler_utils.request_is_rebuild(spec_obj):
             return hosts
         gatekeeper = gatekeeper_for_process(nova_conf.CONF)
-        verdict = gatekeeper.judge(request_of(spec_obj), [host.host for host in hosts])
+        request = request_of(spec_obj, is_move=_is_move(spec_obj))
+        verdict = gatekeeper.judge(request, [host.host for host in hosts])
         admitted = set(verdict.admitted)
         return [host for host in hosts if host.host in admitted]
 
 
-def request_of(spec_obj: objects.RequestSpec) -> Request:
+def request_of(spec_obj: objects.RequestSpec, *, is_move: bool = False) -> Request:
     """Turn Nova's request into ours.
 
     :param spec_obj: what nova-scheduler is asked to place.
+    :param is_move: whether the guest has a host already.
     """
     return Request(
         uuid=spec_obj.instance_uuid or "",
         framework=HYPERVISOR,
         demand=Resources(vcpu=spec_obj.flavor.vcpus, memory_mb=spec_obj.flavor.memory_mb),
         count=spec_obj.num_instances,
-        is_move=_is_move(spec_obj),
+        is_move=is_move,
     )
 
 
 def _is_move(spec_obj: objects.RequestSpec) -> bool:
-    """Tell a guest that runs already from a new one.
+    """Tell a guest that has a host already from a new one.
 
-    Nova names the guest's cell as the requested destination's for moves only (live and cold migration, resize; its
-    CrossCellWeigher relies on that), and leaves the source out for an evacuation.
+    Nova leaves the source out for an evacuation, and names the guest's cell as the requested destination's for moves (live
+    and cold migration, resize) and for a guest that is unshelved, which holds nothing yet. The database tells these apart.
     """
     if "ignore_hosts" in spec_obj and spec_obj.ignore_hosts:
         return True
     destination = spec_obj.requested_destination if "requested_destination" in spec_obj else None
-    return bool(destination and "cell" in destination and destination.cell)
+    if not (destination and "cell" in destination and destination.cell):
+        return False
+    with context.target_cell(context.get_admin_context(), destination.cell) as cell:
+        guest = objects.Instance.get_by_uuid(cell, spec_obj.instance_uuid, expected_attrs=[])
+    return guest.host is not None

@@ -207,27 +207,23 @@ class SchedulingTest(integrated_helpers.ProviderUsageBaseTestCase):
 
     def test_each_mark_of_a_move_by_itself_spares_it_the_share(self) -> None:
         self.start_hosts(one=0, two=0)
-        self.create(2048)
+        server = self.create(2048)
+        (other,) = {"one", "two"} - {server["OS-EXT-SRV-ATTR:host"]}
         self.take_share_away()
-        spec = objects.RequestSpec.get_by_instance_uuid(
-            context.get_admin_context(), self.create(512, "ERROR")["id"]
-        )
+        spec = objects.RequestSpec.get_by_instance_uuid(context.get_admin_context(), server["id"])
         # As the conductor sets it; it is not stored.
         spec.requested_resources = []
         with pytest.raises(exception.NoValidHost):
             self.select(spec)
-        # A host that is asked for, in whatever cell, makes no move of a new guest.
-        spec.requested_destination = objects.Destination(host="two")
+        # A host that is asked for, in whatever cell, makes no move.
+        spec.requested_destination = objects.Destination(host=other)
         with pytest.raises(exception.NoValidHost):
             self.select(spec)
+        spec.requested_destination.cell = self.cell_mappings["cell1"]
+        assert self.select(spec) == other
         spec.requested_destination = None
-        spec.ignore_hosts = ["one"]
-        assert self.select(spec) == "two"
-        spec.ignore_hosts = []
-        spec.requested_destination = objects.Destination(
-            host="two", cell=self.cell_mappings["cell1"]
-        )
-        assert self.select(spec) == "two"
+        spec.ignore_hosts = [server["OS-EXT-SRV-ATTR:host"]]
+        assert self.select(spec) == other
 
     def test_a_guest_that_moves_still_needs_room_beside_the_containers(self) -> None:
         self.start_hosts(one=0, two=7000)
@@ -245,6 +241,24 @@ class SchedulingTest(integrated_helpers.ProviderUsageBaseTestCase):
         server = self.create(6144)
         self.create(6144, "ERROR")
         self._rebuild_server(server, _OTHER_IMAGE)
+
+    def test_a_shelved_guest_holds_nothing_and_comes_back_within_the_share_only(self) -> None:
+        self.flags(shelved_offload_time=0)
+        self.start_hosts(one=0, two=0)
+        self.create(2048)
+        shelved = self._shelve_server(self.create(2048))
+        self.take_share_away()
+        self.api.post_server_action(shelved["id"], {"unshelve": None})
+
+        def is_refused() -> None:
+            assert set(self.refusals(shelved)) == {"one", "two"}
+
+        self._wait_for_assert(is_refused, max_retries=60)
+        assert all(each.startswith("framework_share: ") for each in self.refusals(shelved).values())
+        self.quota.set(weights={"hypervisor": "9", "container": "1"})
+        self.report()
+        self._wait_for_server_parameter(shelved, {"OS-EXT-STS:task_state": None})
+        self._unshelve_server(shelved)
 
     def test_without_a_snapshot_every_host_passes_by_default(self) -> None:
         self.quota.be_silent()

@@ -11,7 +11,7 @@ from hybrid_sched.conf.quota import SharingRules
 from hybrid_sched.core.cluster import Snapshot
 from hybrid_sched.core.online import head_threshold
 from hybrid_sched.core.resources import Vector, add
-from hybrid_sched.core.shares import charge, effective_pool, frameworks_of
+from hybrid_sched.core.shares import charge, effective_pool, frameworks_of, rationed
 from hybrid_sched.quota.ledger import Ledger
 from hybrid_sched.quota.statistics import Statistics
 
@@ -87,6 +87,7 @@ class Allocator:
         :param demand: of the whole reservation; its host is not known, so it is charged as on the best one.
         :returns: a newer snapshot. Entitlements stay as they are until the next cycle.
         """
+        demand = rationed(demand, snapshot.pool)
         before = snapshot.frameworks[framework]
         after = replace(before, used=add(before.used, demand), wanted=add(before.wanted, demand))
         return self._publish(

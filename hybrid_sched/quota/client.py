@@ -147,7 +147,8 @@ class QuotaClient:
                 if reported:
                     LOG.info("The quota service answers again.")
                 reported = False
-            except (oslo_messaging.MessagingException, BadMessage) as error:
+            # Whatever went wrong in the engine comes here as its own kind of error; the asking goes on.
+            except Exception as error:
                 if not reported:
                     LOG.warning("The quota service does not answer: %s.", type(error).__name__)
                 reported = True
@@ -180,7 +181,8 @@ class QuotaClient:
                     # A call, so that decisions are given up only once the engine has them.
                     engine.call({}, "record_decisions", decisions=wire)
                     break
-                except oslo_messaging.MessagingException:
+                except Exception as error:
+                    LOG.debug("Decisions wait for the quota service: %s.", type(error).__name__)
                     self._closing.wait(1.0)
 
     def _ask_reservations(self) -> None:

@@ -113,6 +113,9 @@ class Engine:
         with self._lock:
             if request.is_move or request.uuid in self._reservations:
                 return Reservation(True)
+            if request.framework not in self._snapshot.frameworks:
+                known = " or ".join(self._snapshot.frameworks)
+                return Reservation(False, f"framework {request.framework} is unknown; use {known}")
             refusal = share_refusal(self._snapshot, request, score=1)
             if refusal is not None:
                 return Reservation(False, refusal.text)

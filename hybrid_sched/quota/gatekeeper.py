@@ -76,9 +76,15 @@ class Gatekeeper:
 
     def _reserved(self, request: Request, verdict: Verdict) -> Verdict:
         answer = self._client.reserve(request)
-        if answer is None or answer["granted"]:
+        if answer is None:
+            if self._conf.hybrid_sched.on_unavailable == "allow":
+                return verdict
+            text = "the quota service did not answer to a reservation in time"
+            refusal = Refusal(Rule.QUOTA_UNAVAILABLE, text)
+        elif answer["granted"]:
             return verdict
-        refusal = Refusal(Rule.FRAMEWORK_SHARE, answer["text"])
+        else:
+            refusal = Refusal(Rule.FRAMEWORK_SHARE, answer["text"])
         return Verdict((), {**verdict.refused, **dict.fromkeys(verdict.admitted, refusal)})
 
     def _record(  # noqa: PLR0917

@@ -30,8 +30,9 @@ class Ledger:
         self._entries: dict[str, _Entry] = {}
 
     def __contains__(self, request_uuid: str) -> bool:
-        """Say whether a request is held."""
-        return request_uuid in self._entries
+        """Say whether a request is held and its time not over."""
+        entry = self._entries.get(request_uuid)
+        return entry is not None and entry.until_s > self._now_s()
 
     def hold(self, request: Request, ttl_s: float) -> None:
         """Hold a request's whole demand, unscored, for some seconds."""

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 from clusters import host, snapshot
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Framework, Host, Snapshot
@@ -226,6 +226,7 @@ def by_the_book(found: Host, role: Role) -> tuple[int, Number]:
 
 
 @given(st.lists(_HOSTS, max_size=8), st.sampled_from([ALWAYS_HEAD, ALWAYS_FILLER]))
+@settings(deadline=None)
 def test_weights_order_any_hosts_as_the_rules_say(drawn: list[Host], threshold: int) -> None:
     named = {f"h{index}": replace(each, name=f"h{index}") for index, each in enumerate(drawn)}
     ranking = rank(

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from values import decision
 
@@ -47,6 +47,7 @@ def test_a_book_of_no_pages_keeps_nothing() -> None:
 
 @pytest.mark.parametrize("kept", [1, 2, 5])
 @given(uuids=st.lists(st.sampled_from("abcdefg"), max_size=60))
+@settings(deadline=None)
 def test_what_is_kept_is_the_tail_of_what_came(kept: int, uuids: list[str]) -> None:
     story = [decision(uuid, decided_at_s=float(second)) for second, uuid in enumerate(uuids)]
     book = DecisionBook(kept)

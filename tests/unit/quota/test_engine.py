@@ -316,3 +316,29 @@ def test_lending_that_cannot_be_used_changes_nothing_until_it_is_mended(site: Si
     site.conf.set_override("lending", {CONTAINER: "1/2"}, group="quota")
     site.engine.run_cycle()
     assert site.published[-1].frameworks[CONTAINER].floor == Fraction(1, 4)
+
+
+def test_a_change_of_the_rules_is_logged_once(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    site.cycle()
+    assert caplog.text == ""
+    site.conf.set_override("weights", {CONTAINER: "3"}, group="quota")
+    for _ in range(2):
+        site.cycle()
+    assert caplog.text.count("Sharing rules changed") == 1
+
+
+def test_a_reservation_whose_time_is_over_is_asked_for_anew(site: Site) -> None:
+    site.cycle()
+    assert site.engine.reserve(request("t", 40)).granted
+    site.clock.now_s += site.conf.quota.reservation_ttl_s
+    site.engine.reserve(request("t", 40))
+    site.cycle()
+    assert site.used_mb() == 40
+
+
+def test_an_unknown_framework_is_refused_each_time(site: Site) -> None:
+    site.cycle()
+    asked = request("t", 1, "pods")
+    answers = {site.engine.reserve(asked).text for _ in range(2)}
+    assert answers == {"framework pods is unknown; use hypervisor or container"}

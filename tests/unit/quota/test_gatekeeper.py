@@ -143,6 +143,12 @@ def test_without_an_answer_to_a_reservation_the_snapshot_decides() -> None:
     assert keeper.judge(request("r", 10), ["b"]).admitted == ("b",)
 
 
+def test_without_an_answer_to_a_reservation_nothing_passes_where_the_option_says_so() -> None:
+    keeper, client = gatekeeper(reservations=True, answer=None, on_unavailable="deny")
+    assert keeper.judge(request("r", 10), ["b"]).admitted == ()
+    assert client.decisions[0].refused["b"].startswith("quota_unavailable: ")
+
+
 @pytest.mark.parametrize("option", ["allow", "deny"])
 @pytest.mark.parametrize(
     ("age_s", "text"),

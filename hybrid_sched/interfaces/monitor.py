@@ -10,10 +10,27 @@ from dataclasses import dataclass, field
 from oslo_config import cfg
 
 from hybrid_sched.core.cluster import Task
+from hybrid_sched.core.hardware import Hardware
 
 
 class SourceError(Exception):
     """A source cannot answer now; the message is a sentence with the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenTask:
+    """One guest or container as a source sees it now.
+
+    :param task: what it is and what it declared.
+    :param gauges: figures that hold now, by the names of :mod:`hybrid_sched.core.measures`.
+    :param counters: figures that only grow while it lives, by the names of ``RATE_OF_COUNTER``.
+    :param life: of the counters. A task that was restarted has another one, and its counters begin anew.
+    """
+
+    task: Task
+    gauges: Mapping[str, float] = field(default_factory=dict)
+    counters: Mapping[str, float] = field(default_factory=dict)
+    life: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +40,25 @@ class Observation:
     :param tasks: guests or containers that hold resources.
     :param cpus: CPUs of the host; None from a source that does not know.
     :param memory_mb: memory of the host; None from a source that does not know.
-    :param measured: use by name, for example ``cpu_fraction`` or ``memory_used_mb``.
+    :param hardware: what the host is made of; None from a source that does not know.
+    :param gauges: figures of the host that hold now, by the names of :mod:`hybrid_sched.core.measures`.
+    :param counters: figures of the host that only grow, by the names of ``RATE_OF_COUNTER``.
     """
 
-    tasks: tuple[Task, ...] = ()
+    tasks: tuple[SeenTask, ...] = ()
     cpus: int | None = None
     memory_mb: int | None = None
-    measured: Mapping[str, float] = field(default_factory=dict)
+    hardware: Hardware | None = None
+    gauges: Mapping[str, float] = field(default_factory=dict)
+    counters: Mapping[str, float] = field(default_factory=dict)
 
 
 class MonitorSource(ABC):
     """One thing on a host that can be asked.
 
     A source is made once for each agent and asked each period. It may be slow, but must not hang for ever, and never gives
-    old values as new ones: what it cannot tell now is a :class:`SourceError`.
+    old values as new ones: what it cannot tell now is a :class:`SourceError`. It gives counters as they are; the agent works
+    out the rates, also over its own restart.
 
     :param conf: options of the group ``[agent]``.
     """

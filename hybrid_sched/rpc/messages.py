@@ -13,7 +13,8 @@ from typing import Any
 
 from hybrid_sched.core.cluster import Framework, Host, Snapshot, Task
 from hybrid_sched.core.decision import Decision, Stage
-from hybrid_sched.core.resources import Resources, exact
+from hybrid_sched.core.hardware import Hardware
+from hybrid_sched.core.resources import Number, Resources, exact
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.rpc import wire
 from hybrid_sched.rpc.wire import BadMessage, Wire, number_to_wire
@@ -36,10 +37,12 @@ __all__ = [
 MAX_TASKS = 10_000
 MAX_COUNT = 10_000
 MAX_SOURCES = 32
+MAX_FIGURES = 64
 MAX_LISTED_HOSTS = 10_000
 LONGEST_NAME = 255
 LONGEST_TEXT = 2_000
 _LONGEST_SEQUENCE = 2**53
+_MOST_CPUS = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +50,33 @@ class HostReport:
     """What an agent tells of its host each period.
 
     :param host: the name under which Nova and Zun know the host.
-    :param boot_id: identifies one life of the agent; a new one starts a new count of ``sequence``.
+    :param boot_id: identifies one life of the agent's replica; a new one starts a new count of ``sequence``.
     :param sequence: grows with each report of one life.
+    :param sampled_at_s: Unix time on the host at which the figures were taken.
     :param capacity: what may be declared on the host.
+    :param cpus: CPUs that the host has.
+    :param memory_mb: memory that the host has.
+    :param hardware: what it is made of.
     :param tasks: guests and containers that hold resources.
-    :param measured: figures by name, the unit in the name.
-    :param faults: a sentence for each source that could not be read.
+    :param measured: figures of the host by name (:mod:`hybrid_sched.core.measures`).
+    :param task_measured: figures of tasks, by the task's uuid, then by name.
+    :param squeezed: factor, below 1, by which the CPU weights of a framework's tasks are reduced now.
+    :param faults: a sentence for each source or isolator that failed.
     :param unknown_frameworks: those whose tasks could not be listed; they are not in ``tasks``.
     """
 
     host: str
     boot_id: str
     sequence: int
+    sampled_at_s: float
     capacity: Resources
+    cpus: int
+    memory_mb: int
+    hardware: Hardware = Hardware()
     tasks: tuple[Task, ...] = ()
     measured: Mapping[str, float] = field(default_factory=dict)
+    task_measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    squeezed: Mapping[str, Number] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     unknown_frameworks: tuple[str, ...] = ()
 
@@ -72,9 +87,20 @@ def report_to_wire(report: HostReport) -> Wire:
         "host": report.host,
         "boot_id": report.boot_id,
         "sequence": report.sequence,
+        "sampled_at_s": report.sampled_at_s,
         "capacity": wire.resources_to_wire(report.capacity),
-        "tasks": [task_to_wire(task) for task in report.tasks],
+        "cpus": report.cpus,
+        "memory_mb": report.memory_mb,
+        "hardware": {
+            "cpu_model": report.hardware.cpu_model,
+            "memory_kind": report.hardware.memory_kind,
+        },
+        "tasks": [
+            {**task_to_wire(task), "measured": dict(report.task_measured.get(task.uuid, {}))}
+            for task in report.tasks
+        ],
         "measured": dict(report.measured),
+        "squeezed": {name: number_to_wire(factor) for name, factor in report.squeezed.items()},
         "faults": list(report.faults),
         "unknown_frameworks": list(report.unknown_frameworks),
     }
@@ -86,29 +112,56 @@ def report_from_wire(message: object) -> HostReport:
     :raises BadMessage: when any field is missing or wrong; its name is in the text.
     """
     fields = wire.mapping(message, "report")
-    tasks = tuple(
-        _task_from_wire(task, f"tasks[{index}]")
-        for index, task in enumerate(wire.sequence(_need(fields, "tasks"), "tasks", MAX_TASKS))
-    )
-    seen: set[str] = set()
-    for index, task in enumerate(tasks):
-        if task.uuid in seen:
-            raise BadMessage(f"tasks[{index}].uuid: {task.uuid} is there twice")
-        seen.add(task.uuid)
-    measured = wire.mapping(fields.get("measured", {}), "measured")
+    tasks: dict[str, Task] = {}
+    task_measured: dict[str, Mapping[str, float]] = {}
+    for index, entry in enumerate(wire.sequence(_need(fields, "tasks"), "tasks", MAX_TASKS)):
+        where = f"tasks[{index}]"
+        task = _task_from_wire(entry, where)
+        if task.uuid in tasks:
+            raise BadMessage(f"{where}.uuid: {task.uuid} is there twice")
+        tasks[task.uuid] = task
+        if measured := entry.get("measured"):
+            task_measured[task.uuid] = _figures(measured, f"{where}.measured")
+    hardware = wire.mapping(fields.get("hardware", {}), "hardware")
+    squeezed = wire.mapping(fields.get("squeezed", {}), "squeezed")
     return HostReport(
         host=_name(fields, "host"),
         boot_id=_name(fields, "boot_id"),
         sequence=wire.integer(_need(fields, "sequence"), "sequence", 0, _LONGEST_SEQUENCE),
+        sampled_at_s=wire.measure(_need(fields, "sampled_at_s"), "sampled_at_s"),
         capacity=wire.resources_from_wire(_need(fields, "capacity"), "capacity"),
-        tasks=tasks,
-        measured={
-            wire.text(name, "measured", 64): wire.measure(figure, f"measured.{name[:64]}")
-            for name, figure in measured.items()
+        cpus=wire.integer(_need(fields, "cpus"), "cpus", 1, _MOST_CPUS),
+        memory_mb=wire.integer(_need(fields, "memory_mb"), "memory_mb", 1, wire.LARGEST),
+        hardware=Hardware(
+            *(
+                wire.text(
+                    hardware.get(name, ""), f"hardware.{name}", LONGEST_NAME, may_be_empty=True
+                )
+                for name in ("cpu_model", "memory_kind")
+            )
+        ),
+        tasks=tuple(tasks.values()),
+        measured=_figures(fields.get("measured", {}), "measured"),
+        task_measured=task_measured,
+        squeezed={
+            wire.text(name, "squeezed", LONGEST_NAME): wire.number_from_wire(
+                factor, f"squeezed.{name[:64]}"
+            )
+            for name, factor in squeezed.items()
         },
         faults=_texts(fields, "faults", LONGEST_TEXT),
         unknown_frameworks=_texts(fields, "unknown_frameworks", LONGEST_NAME),
     )
+
+
+def _figures(message: object, where: str) -> dict[str, float]:
+    fields = wire.mapping(message, where)
+    if len(fields) > MAX_FIGURES:
+        raise BadMessage(f"{where}: {len(fields)} figures, at most {MAX_FIGURES} are taken")
+    return {
+        wire.text(name, where, 64): wire.measure(figure, f"{where}.{name[:64]}")
+        for name, figure in fields.items()
+    }
 
 
 def task_to_wire(task: Task) -> Wire:

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names of measured figures, the unit in each name; the same for a host, a guest and a container."""
+
+from __future__ import annotations
+
+#: Mean use of CPU over the time since the last look, in cores.
+CPU_CORES = "cpu_cores"
+#: Working set: page cache that would be given back under pressure is not in it.
+MEMORY_USED_MB = "memory_used_mb"
+DISK_READ_BPS = "disk_read_bps"
+DISK_WRITE_BPS = "disk_write_bps"
+NET_IN_BPS = "net_in_bps"
+NET_OUT_BPS = "net_out_bps"
+#: Part of the last 10 s in which some task waited for the resource (the kernel's pressure stall information).
+CPU_STALL_FRACTION = "cpu_stall_fraction"
+MEMORY_STALL_FRACTION = "memory_stall_fraction"
+IO_STALL_FRACTION = "io_stall_fraction"
+
+#: Counters that only grow, and the rate that two looks at one give.
+RATE_OF_COUNTER = {
+    "cpu_s": CPU_CORES,
+    "disk_read_bytes": DISK_READ_BPS,
+    "disk_write_bytes": DISK_WRITE_BPS,
+    "net_in_bytes": NET_IN_BPS,
+    "net_out_bytes": NET_OUT_BPS,
+}

@@ -60,22 +60,23 @@ How long, in seconds, the first request after a start of the process may wait fo
 only time that scheduling waits for a snapshot. The default is far longer than an answer takes and short for a user.
 """,
     ),
-    cfg.BoolOpt(
-        "reservations",
-        default=False,
+    cfg.FloatOpt(
+        "reservation_timeout_s",
+        default=0.05,
+        min=0.01,
         help="""
-Ask the quota service to reserve the share of each new task before it is placed. Without it, tasks that are placed between
-two snapshots may together exceed a framework's share by what is placed in that time; with it, each request costs one
-round trip to the quota service. Off by default, since the next snapshot sets things right.
+How long, in seconds, a request waits for the answer to its reservation when the quota service says ``[quota] reserve =
+best_effort``; 0.01 or more. Without an answer the snapshot decides, and until the quota service is heard of again no other
+request waits. The default is several times what an answer takes and not felt by a user.
 """,
     ),
     cfg.FloatOpt(
-        "reservation_timeout_s",
-        default=1.0,
+        "strict_reservation_timeout_s",
+        default=15.0,
         min=0.01,
         help="""
-How long, in seconds, a request waits for the answer to its reservation; 0.01 or more. After that ``on_unavailable`` decides.
-The default is about a hundred times what an answer takes.
+How long, in seconds, a request waits for its reservation when the quota service says ``[quota] reserve = strict``; 0.01 or
+more. Without one the request is refused. The default is longer than a standby takes to follow a leader that died.
 """,
     ),
     cfg.FloatOpt(

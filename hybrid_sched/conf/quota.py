@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from oslo_config import cfg
 
-from hybrid_sched.core.cluster import FRAMEWORKS
+from hybrid_sched.core.cluster import FRAMEWORKS, ReserveMode
+from hybrid_sched.core.ladder import LadderRules
 from hybrid_sched.core.resources import Number, exact
 from hybrid_sched.core.shares import SharePolicy
 
@@ -27,7 +28,8 @@ OPTIONS = [
         default={"hypervisor": "1", "container": "1"},
         mutable=True,
         help="Weight of each framework, a number above 0 such as 2, 0.5 or 3/4. With hypervisor:2,container:1 guests may hold "
-        "two thirds when both want all they can have. Equal by default.",
+        "two thirds when both want all they can have. Equal by default. A weight that was set with `hybrid-sched-manage "
+        "framework set-weight` counts before this one.",
     ),
     cfg.DictOpt(
         "lending",
@@ -40,14 +42,44 @@ OPTIONS = [
         "host_scores",
         default={},
         mutable=True,
-        help="Hardware score of hosts, HOST:SCORE, above 0 and at most 1; a host not named has 1. What runs on a host is "
-        "charged times its score.",
+        help="Hardware score of single hosts, HOST:SCORE, above 0 and at most 1; it counts before the table of scores. What "
+        "runs on a host is charged times its score. Empty by default: the table knows the hardware.",
+    ),
+    cfg.StrOpt(
+        "default_score",
+        default="1",
+        mutable=True,
+        help="Score of a host whose hardware is in no row of the table of scores, above 0 and at most 1. Such hosts are marked "
+        "in `hybrid-sched-manage hosts list`. The default, 1, takes nothing from hardware that nobody has judged.",
+    ),
+    cfg.StrOpt(
+        "reserve",
+        default="none",
+        choices=[
+            ("none", "Plug-ins go by the last snapshot alone."),
+            (
+                "best_effort",
+                "Plug-ins ask for a reservation, and go by the snapshot where none is given in time.",
+            ),
+            ("strict", "Plug-ins place nothing without a reservation."),
+        ],
+        mutable=True,
+        help="Whether the plug-ins ask for a reservation before each new task. Without one, tasks that are placed between two "
+        "snapshots may together exceed a share by what is placed in that time; the next snapshot sets it right, so that none "
+        "is the default.",
     ),
     cfg.FloatOpt(
         "report_max_age_s",
         default=30.0,
         min=1.0,
         help="Seconds after which a host's last report is too old to act on. The default is three periods of the agents.",
+    ),
+    cfg.FloatOpt(
+        "clock_skew_s",
+        default=10.0,
+        min=0.1,
+        help="Seconds that the clock of a host may be ahead of the engine's; a report from further in the future is refused. The "
+        "default is far more than NTP leaves.",
     ),
     cfg.FloatOpt(
         "forget_host_after_s",
@@ -70,6 +102,29 @@ OPTIONS = [
         min=1.0,
         mutable=True,
         help="Seconds after which a reservation ends if its task has not appeared on a host. The default covers slow starts.",
+    ),
+    cfg.FloatOpt(
+        "squeeze_after_s",
+        default=60.0,
+        min=0.0,
+        mutable=True,
+        help="Seconds for which a framework may keep what it borrowed after the lender wants it back, before the CPU weights of "
+        "its tasks are reduced. It gets no new grants from the first moment. The default lets short tasks end by themselves.",
+    ),
+    cfg.FloatOpt(
+        "relieve_after_s",
+        default=300.0,
+        min=0.0,
+        mutable=True,
+        help="Seconds from the squeeze until the borrower's youngest movable tasks are named as candidates for a move. The "
+        "default gives the squeeze time to work.",
+    ),
+    cfg.StrOpt(
+        "least_squeeze",
+        default="1/10",
+        mutable=True,
+        help="Smallest factor on the CPU weights of a borrower, above 0 and at most 1; 1 switches the squeeze off. The squeeze is "
+        "in proportion to what is borrowed; the default keeps every task alive.",
     ),
     cfg.IntOpt(
         "decisions_kept",
@@ -96,24 +151,51 @@ class SharingRules:
 
     :param policies: weight and lending of each framework, in the order that breaks ties.
     :param host_scores: score of each host that is named.
+    :param default_score: of hosts whose hardware is unknown.
+    :param ladder: grace periods of the reclaim ladder.
+    :param reserve: whether the plug-ins ask for reservations.
     """
 
     policies: tuple[SharePolicy, ...]
     host_scores: Mapping[str, Number]
+    default_score: Number
+    ladder: LadderRules
+    reserve: ReserveMode
+
+    def with_weights(self, weights: Mapping[str, Number]) -> tuple[SharePolicy, ...]:
+        """Give the policies with other weights, by framework, where there are any."""
+        return tuple(
+            replace(policy, weight=weights.get(policy.name, policy.weight))
+            for policy in self.policies
+        )
 
 
 def sharing_rules(conf: cfg.ConfigOpts) -> SharingRules:
-    """Read weights, lending and scores.
+    """Read what decides shares.
 
-    :raises BadOption: when one cannot be used.
+    :raises BadOption: when an option cannot be used.
     """
-    weights = _numbers("weights", conf.quota.weights, FRAMEWORKS)
-    lending = _numbers("lending", conf.quota.lending, FRAMEWORKS, most=1, zero=True)
-    scores = _numbers("host_scores", conf.quota.host_scores, None, most=1)
+    options = conf.quota
+    weights = _numbers("weights", options.weights, FRAMEWORKS)
+    lending = _numbers("lending", options.lending, FRAMEWORKS, most=1, zero=True)
     policies = (
         SharePolicy(name, weights.get(name, 1), lending.get(name, 1)) for name in FRAMEWORKS
     )
-    return SharingRules(tuple(policies), scores)
+    return SharingRules(
+        policies=tuple(policies),
+        host_scores=_numbers("host_scores", options.host_scores, None, most=1),
+        default_score=number_of(
+            options.default_score, f"[quota] default_score: {options.default_score}", most=1
+        ),
+        ladder=LadderRules(
+            options.squeeze_after_s,
+            options.relieve_after_s,
+            number_of(
+                options.least_squeeze, f"[quota] least_squeeze: {options.least_squeeze}", most=1
+            ),
+        ),
+        reserve=ReserveMode(options.reserve),
+    )
 
 
 def _numbers(
@@ -129,13 +211,27 @@ def _numbers(
         where = f"[quota] {option}: {name}:{value}"
         if names is not None and name not in names:
             raise BadOption(f"{where}: unknown framework; use {' or '.join(names)}")
-        try:
-            number = exact(value)
-        except ValueError as error:
-            raise BadOption(f"{where}: {error}") from None
-        if number < 0 or (number == 0 and not zero) or (most is not None and number > most):
-            least = "0 or more" if zero else "more than 0"
-            limit = "" if most is None else f" and at most {most}"
-            raise BadOption(f"{where}: give a number of {least}{limit}")
-        numbers[name] = number
+        numbers[name] = number_of(value, where, most=most, zero=zero)
     return numbers
+
+
+def number_of(
+    value: str, where: str, *, most: int | None = None, zero: bool = False
+) -> Number:
+    """Read an exact number.
+
+    :param value: such as 2, 0.5 or 3/4.
+    :param where: names it in the error.
+    :param most: the largest one allowed.
+    :param zero: whether 0 is allowed.
+    :raises BadOption: when it is none, or out of range.
+    """
+    try:
+        number = exact(value)
+    except ValueError as error:
+        raise BadOption(f"{where}: {error}") from None
+    if number < 0 or (number == 0 and not zero) or (most is not None and number > most):
+        least = "0 or more" if zero else "more than 0"
+        limit = "" if most is None else f" and at most {most}"
+        raise BadOption(f"{where}: give a number of {least}{limit}")
+    return number

@@ -1,16 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cluster as the schedulers see it: hosts, frameworks and one immutable snapshot of both."""
+"""The cluster as the schedulers see it: hosts, pools, frameworks and one immutable snapshot of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from hybrid_sched.core.resources import Number, Resources, Vector, subtract, total
 
 HYPERVISOR = "hypervisor"
 CONTAINER = "container"
 FRAMEWORKS = (HYPERVISOR, CONTAINER)
+
+#: The pool of hosts that were put into no other.
+DEFAULT_POOL = ""
+
+
+class ReserveMode(StrEnum):
+    """Whether the plug-ins ask for a reservation before a task is placed."""
+
+    NONE = "none"
+    BEST_EFFORT = "best_effort"
+    STRICT = "strict"
+
+
+class Rung(StrEnum):
+    """How far the reclaim ladder has gone with a framework that borrows (algorithms: borrow and reclaim)."""
+
+    NONE = "none"
+    NO_GRANTS = "no_grants"
+    SQUEEZE = "squeeze"
+    RELIEVE = "relieve"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +43,8 @@ class Task:
     :param demand: what it declared (paper 5.1), unscored.
     :param name: what its owner calls it; for people only.
     :param state: what its back end says of it, for example ``running``; for people only.
+    :param created_at_s: Unix time at which it was made; 0 when unknown.
+    :param movable: whether it may be moved to another host while it runs or by a restart that its owner allows.
     """
 
     uuid: str
@@ -29,6 +52,8 @@ class Task:
     demand: Resources
     name: str = ""
     state: str = ""
+    created_at_s: float = 0
+    movable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +63,11 @@ class Host:
     :param name: the name under which Nova and Zun know it.
     :param capacity: what may be declared on it, after the reserve and with overcommitment.
     :param score: hardware score q_h in (0, 1] (paper 4.2).
-    :param used: declared use of each framework, unscored.
+    :param used: declared use of each framework, unscored; what its share is charged with.
     :param task_count: tasks of all frameworks on it; a host with none is not *open*.
     :param fresh: False when its last report is too old to act on.
+    :param pool: name of the pool that it belongs to.
+    :param other: what takes room on it and is charged to no share: the far end of a move, claims of unknown origin.
     """
 
     name: str
@@ -49,17 +76,19 @@ class Host:
     used: Mapping[str, Resources] = field(default_factory=dict)
     task_count: int = 0
     fresh: bool = True
+    pool: str = DEFAULT_POOL
+    other: Resources = Resources()
     free: Vector = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Work out ``free``: capacity minus the combined use of all frameworks."""
-        held = total(self.used.values(), len(self.capacity))
+        held = total((self.other, *self.used.values()), len(self.capacity))
         object.__setattr__(self, "free", subtract(self.capacity, held))
 
 
 @dataclass(frozen=True, slots=True)
 class Framework:
-    """One framework's part of the cluster in one snapshot.
+    """One framework's part of a pool in one snapshot.
 
     :param name: for example ``hypervisor``.
     :param weight: phi_i > 0.
@@ -69,6 +98,10 @@ class Framework:
     :param entitlement: the dominant share it is entitled to with the wants as they are.
     :param floor: the part of ``fair_share`` that is never lent.
     :param head_threshold: dominant share from which a task counts as a Cross-Fill head.
+    :param borrowed: dominant share that it holds above its entitlement.
+    :param owed: dominant share that it wants, is entitled to and does not hold.
+    :param rung: how far what it borrowed is being taken back.
+    :param squeeze: factor, at most 1, on the CPU weight of its tasks.
     """
 
     name: str
@@ -79,23 +112,52 @@ class Framework:
     entitlement: Number
     floor: Number
     head_threshold: Number
+    borrowed: Number = 0
+    owed: Number = 0
+    rung: Rung = Rung.NONE
+    squeeze: Number = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Hosts that are shared by weights of their own.
+
+    :param name: empty for the default pool.
+    :param capacity: E, the scored capacity of its hosts.
+    :param frameworks: by name, in the order that breaks ties.
+    """
+
+    name: str
+    capacity: Vector
+    frameworks: Mapping[str, Framework]
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What the quota service publishes each cycle; immutable and self-contained.
 
-    :param epoch: identifies the life of the quota service that made it.
-    :param version: grows by one with each snapshot of an epoch.
+    :param term: fencing token of the leader that made it; a later leader has a larger one.
+    :param version: grows with each snapshot of a term.
     :param taken_at_s: Unix time at which it was made, by the clock of the quota service.
-    :param pool: E, the scored capacity of all hosts.
-    :param hosts: hosts by name.
-    :param frameworks: frameworks by name, in the order that breaks ties.
+    :param pools: by name; the default pool is always there.
+    :param hosts: by name.
+    :param reserve: whether the plug-ins ask for reservations.
     """
 
-    epoch: str
+    term: int
     version: int
     taken_at_s: float
-    pool: Vector
+    pools: Mapping[str, Pool]
     hosts: Mapping[str, Host]
-    frameworks: Mapping[str, Framework]
+    reserve: ReserveMode = ReserveMode.NONE
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """Give what orders snapshots: the term, then the version."""
+        return self.term, self.version
+
+    def pool_of(self, host: str) -> Pool:
+        """Give the pool of a host; an unknown one counts to the default pool."""
+        known = self.hosts.get(host)
+        pool = self.pools.get(known.pool) if known is not None else None
+        return pool if pool is not None else self.pools[DEFAULT_POOL]

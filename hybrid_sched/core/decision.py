@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from hybrid_sched.core.cluster import DEFAULT_POOL
 from hybrid_sched.core.resources import Resources
 
 
@@ -32,6 +33,7 @@ class Decision:
     :param refused: a sentence for each host that did not pass.
     :param refused_by_share: True when nothing but the framework's share kept it from a host.
     :param text: one sentence on the rule that was used.
+    :param pool: the pool whose share refused it.
     """
 
     request_uuid: str
@@ -45,3 +47,4 @@ class Decision:
     refused: Mapping[str, str] = field(default_factory=dict)
     refused_by_share: bool = False
     text: str = ""
+    pool: str = DEFAULT_POOL

@@ -8,7 +8,7 @@ the most filled open host.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -47,17 +47,6 @@ class Ranking:
     text: str
 
 
-def head_threshold(demands: Iterable[Vector], pool: Vector) -> Number:
-    """Find from which dominant share a task belongs to the large half of the recent demand.
-
-    :param demands: of recent tasks of one framework.
-    :param pool: E.
-    :returns: the upper median of their dominant shares; 0 when there are none, so that the first task is a head.
-    """
-    shares = sorted(dominant_share(rationed(demand, pool), pool) for demand in demands)
-    return shares[len(shares) // 2] if shares else 0
-
-
 def rank(snapshot: Snapshot, framework: str, demand: Resources, hosts: Sequence[str]) -> Ranking:
     """Weigh hosts for one task.
 
@@ -67,8 +56,10 @@ def rank(snapshot: Snapshot, framework: str, demand: Resources, hosts: Sequence[
     :param hosts: names of the hosts on which it fits.
     :returns: a weight for each host.
     """
-    pool = snapshot.pool
-    known = snapshot.frameworks.get(framework)
+    # A task that may go to several pools is judged by the pool of the first host.
+    home = snapshot.pool_of(hosts[0] if hosts else "")
+    pool = home.capacity
+    known = home.frameworks.get(framework)
     demanded = rationed(demand, pool)
     wanted: Vector = add(known.wanted, demanded) if known else demanded
     resource = dominant_resource(wanted, pool)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hybrid_sched.core.cluster import Host, Snapshot
+from hybrid_sched.core.cluster import DEFAULT_POOL, Host, Pool, Snapshot
 from hybrid_sched.core.resources import (
     Number,
     Resources,
@@ -26,6 +26,7 @@ class Rule(StrEnum):
     HOST_ROOM = "host_room"
     NO_FRESH_REPORT = "no_fresh_report"
     QUOTA_UNAVAILABLE = "quota_unavailable"
+    OTHER_POOL = "other_pool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class ShareGate:
         :returns: admitted and refused hosts.
         """
         needs = [(index, amount) for index, amount in enumerate(request.demand) if amount]
-        share_refusals: dict[Number, Refusal | None] = {}
+        share_refusals: dict[tuple[str, Number], Refusal | None] = {}
         admitted: list[str] = []
         refused: dict[str, Refusal] = {}
         for name in hosts:
@@ -102,10 +103,11 @@ class ShareGate:
             # Where a host's own room is unknown, the framework's share is not.
             refusal = self._unreported(name) if host is None else _room_refusal(host, needs)
             if refusal is None and not request.is_move:
+                pool = self._snapshot.pool_of(name)
                 score = host.score if host is not None else 1
-                if score not in share_refusals:
-                    share_refusals[score] = share_refusal(self._snapshot, request, score)
-                refusal = share_refusals[score]
+                if (pool.name, score) not in share_refusals:
+                    share_refusals[pool.name, score] = share_refusal(pool, request, score)
+                refusal = share_refusals[pool.name, score]
             if refusal is None:
                 admitted.append(name)
             else:
@@ -121,29 +123,29 @@ class ShareGate:
         )
 
 
-def share_refusal(snapshot: Snapshot, request: Request, score: Number) -> Refusal | None:
+def share_refusal(pool: Pool, request: Request, score: Number) -> Refusal | None:
     """Say whether the request would take its framework over its share plus what is lendable.
 
-    :param snapshot: the cluster.
+    :param pool: that it would go to.
     :param request: what is to be placed.
     :param score: of the host that it would go to.
     :returns: the refusal, or None.
     """
-    framework = snapshot.frameworks.get(request.framework)
-    pool = snapshot.pool
-    if framework is None or not any(pool):
+    framework = pool.frameworks.get(request.framework)
+    if framework is None or not any(pool.capacity):
         return None
     charge = scale(score * request.count, request.demand)
-    target = rationed(add(framework.used, charge), pool)
-    share = dominant_share(target, pool)
-    limit = ceiling(pool, snapshot.frameworks, request.framework, target)
+    target = rationed(add(framework.used, charge), pool.capacity)
+    share = dominant_share(target, pool.capacity)
+    limit = ceiling(pool.capacity, pool.frameworks, request.framework, target)
     if share <= limit:
         return None
-    resource = Resources._fields[dominant_resource(target, pool)]
+    resource = Resources._fields[dominant_resource(target, pool.capacity)]
     lendable = max(0, limit - framework.fair_share)
+    where = "" if pool.name == DEFAULT_POOL else f" in pool {pool.name}"
     return Refusal(
         Rule.FRAMEWORK_SHARE,
-        f"framework {framework.name} would hold {_percent(share)} of {resource}; its share by weight is "
+        f"framework {framework.name} would hold {_percent(share)} of {resource}{where}; its share by weight is "
         f"{_percent(framework.fair_share)} and {_percent(lendable)} more can be lent now, "
         f"so it is {_percent(share - limit)} over",
     )

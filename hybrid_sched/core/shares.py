@@ -103,19 +103,24 @@ def frameworks_of(
         for want, policy, floor in zip(wanted, policies, floors, strict=True)
     ]
     entitled = fluid(pool, claims).shares
-    return {
-        policy.name: Framework(
+    frameworks = {}
+    for index, policy in enumerate(policies):
+        used_vector = held.get(policy.name, nothing)
+        used_share = dominant_share(used_vector, pool)
+        wanted_share = dominant_share(wanted[index], pool)
+        frameworks[policy.name] = Framework(
             name=policy.name,
             weight=policy.weight,
-            used=held.get(policy.name, nothing),
+            used=used_vector,
             wanted=wanted[index],
             fair_share=fair[index],
             entitlement=entitled[index],
             floor=floors[index],
             head_threshold=head_thresholds.get(policy.name, 0),
+            borrowed=max(0, used_share - entitled[index]),
+            owed=max(0, min(wanted_share, entitled[index]) - used_share),
         )
-        for index, policy in enumerate(policies)
-    }
+    return frameworks
 
 
 def ceiling(pool: Vector, frameworks: Mapping[str, Framework], name: str, target: Vector) -> Number:

@@ -8,8 +8,9 @@ import queue
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import oslo_messaging
 from oslo_config import cfg
@@ -20,13 +21,8 @@ from hybrid_sched.core.cluster import Snapshot
 from hybrid_sched.core.decision import Decision
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.rpc import bus
-from hybrid_sched.rpc.messages import (
-    BadMessage,
-    Wire,
-    decision_to_wire,
-    request_to_wire,
-    snapshot_from_wire,
-)
+from hybrid_sched.rpc.messages import BadMessage, Wire, decision_to_wire, request_to_wire
+from hybrid_sched.rpc.snapshots import MissedSnapshot, snapshot_from_wire
 
 LOG = log.getLogger(__name__)
 
@@ -34,6 +30,8 @@ _CALL_TIMEOUT_S = 10
 _DECISIONS_WAITING = 2000
 _DECISIONS_A_MESSAGE = 100
 _RESERVATIONS_WAITING = 32
+#: As many as a scheduler handles requests at once in one process.
+_RESERVATIONS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +44,16 @@ class View:
 
     snapshot: Snapshot | None
     age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    request: Request
+    pools: tuple[str, ...]
+    timeout_s: float
+    give_back: bool
+    answer: Future[Wire] = field(default_factory=Future)
+    given_up: threading.Event = field(default_factory=threading.Event)
 
 
 class QuotaClient:
@@ -62,14 +70,15 @@ class QuotaClient:
         self._held: tuple[Snapshot, float] | None = None
         self._swap = threading.Lock()
         self._arrived = threading.Event()
+        self._ask_now = threading.Event()
+        self._silent_since_s: float | None = None
         self._first_wait_over = False
         self._closing = threading.Event()
         self._decisions: queue.Queue[Decision] = queue.Queue(_DECISIONS_WAITING)
-        self._reservations: queue.Queue[tuple[Request, Future[Wire]]] = queue.Queue(
-            _RESERVATIONS_WAITING
-        )
+        self._reservations: queue.Queue[_Asked] = queue.Queue(_RESERVATIONS_WAITING)
         self.decisions_dropped = 0
-        for work in (self._keep_fresh, self._listen, self._send_decisions, self._ask_reservations):
+        askers = [self._ask_reservations] * _RESERVATIONS_AT_ONCE
+        for work in (self._keep_fresh, self._listen, self._send_decisions, *askers):
             threading.Thread(target=work, name=f"hybrid-sched{work.__name__}", daemon=True).start()
 
     def view(self) -> View:
@@ -96,63 +105,91 @@ class QuotaClient:
                 except queue.Empty:
                     continue
 
-    def reserve(self, request: Request) -> Wire | None:
+    def reserve(
+        self, request: Request, pools: Sequence[str], timeout_s: float, *, patient: bool
+    ) -> Wire | None:
         """Ask for a reservation.
 
-        :returns: ``{"granted", "text"}``, or None when there was no answer in time.
+        :param request: what is to be placed.
+        :param pools: in which it may be placed, the best one first.
+        :param timeout_s: longest time to wait.
+        :param patient: wait even while the quota service is known to be silent, and give back what is granted too late.
+            Otherwise an outage costs one wait and not one for each request.
+        :returns: ``{"granted", "text", "pool"}``, or None when there was no answer in time.
         """
-        answer: Future[Wire] = Future()
+        if self._silent_since_s is not None and not patient:
+            return None
+        asked = _Asked(request, tuple(pools), timeout_s, patient)
+        asked_at_s = time.monotonic()
         try:
-            self._reservations.put_nowait((request, answer))
-            return answer.result(self._conf.hybrid_sched.reservation_timeout_s)
+            self._reservations.put_nowait(asked)
+            return asked.answer.result(timeout_s)
         except queue.Full:
             return None
         except Exception as error:
-            answer.cancel()
-            LOG.warning("No answer to a reservation (%s); the snapshot decides.", error or "late")
+            asked.given_up.set()
+            asked.answer.cancel()
+            if self._silent_since_s is None:
+                self._silent_since_s = asked_at_s
+                self._ask_now.set()
+                LOG.warning("No answer to a reservation (%s).", type(error).__name__)
             return None
 
     def close(self) -> None:
         """Let the threads end."""
         self._closing.set()
+        self._ask_now.set()
 
     def _transport(self) -> oslo_messaging.RPCTransport:
         return bus.transport(self._conf, self._conf.hybrid_sched.transport_url)
 
     def accept_snapshot(self, wire: Wire, age_s: float) -> None:
-        """Put a newer snapshot in place; the two ways that they come by may cross."""
-        snapshot = snapshot_from_wire(wire)
+        """Put a newer snapshot in place; the two ways that they come by may cross.
+
+        One of an older term is from a leader that was deposed, and is refused.
+
+        :raises BadMessage: when it cannot be read.
+        :raises MissedSnapshot: when it is a change to one that is not held here.
+        """
         with self._swap:
             held = self._held[0] if self._held else None
-            if held and held.epoch == snapshot.epoch and held.version > snapshot.version:
+            if held is not None and (wire["term"], wire["version"]) <= held.stamp:
                 return
+            snapshot = snapshot_from_wire(wire, held)
             self._held = (snapshot, time.monotonic() - age_s)
         self._arrived.set()
+
+    def ask_now(self) -> None:
+        """Let the background thread ask for the newest snapshot without waiting for its period."""
+        self._ask_now.set()
 
     def _keep_fresh(self) -> None:
         """Ask for newer snapshots; the fan-out is lost on those who connect late."""
         engine = bus.client(self._transport(), bus.ENGINE_TOPIC, timeout_s=_CALL_TIMEOUT_S)
         reported = False
         while not self._closing.is_set():
+            self._ask_now.clear()
             held = self._held[0] if self._held else None
+            asked_at_s = time.monotonic()
             try:
-                answer = engine.call(
-                    {},
-                    "snapshot",
-                    known_epoch=held.epoch if held else None,
-                    known_version=held.version if held else None,
-                )
+                answer = engine.call({}, "snapshot", known=list(held.stamp) if held else None)
                 if answer["snapshot"] is not None:
                     self.accept_snapshot(answer["snapshot"], answer["age_s"])
                 if reported:
                     LOG.info("The quota service answers again.")
                 reported = False
+                silent_since_s = self._silent_since_s
+                if silent_since_s is not None and silent_since_s < asked_at_s:
+                    self._silent_since_s = None
+            except MissedSnapshot:
+                # Another one came in between; the next question is about that.
+                continue
             # Whatever went wrong in the engine comes here as its own kind of error; the asking goes on.
             except Exception as error:
                 if not reported:
                     LOG.warning("The quota service does not answer: %s.", type(error).__name__)
                 reported = True
-            self._closing.wait(self._conf.hybrid_sched.refresh_period_s)
+            self._ask_now.wait(self._conf.hybrid_sched.refresh_period_s)
 
     def _listen(self) -> None:
         """Take snapshots that the engine sends of its own accord."""
@@ -189,16 +226,23 @@ class QuotaClient:
         engine = bus.client(self._transport(), bus.ENGINE_TOPIC, timeout_s=_CALL_TIMEOUT_S)
         while not self._closing.is_set():
             try:
-                request, answer = self._reservations.get(timeout=1.0)
+                asked = self._reservations.get(timeout=1.0)
             except queue.Empty:
                 continue
             # Nobody waits any more for what hung here while the broker was away.
-            if not answer.set_running_or_notify_cancel():
+            if not asked.answer.set_running_or_notify_cancel():
                 continue
             try:
-                answer.set_result(engine.call({}, "reserve", request=request_to_wire(request)))
+                # The question ends on the broker with the wait for it, so that no engine grants what nobody waits for.
+                in_time = engine.prepare(timeout=asked.timeout_s)
+                wire = request_to_wire(asked.request)
+                granted = in_time.call({}, "reserve", request=wire, pools=list(asked.pools))
+                asked.answer.set_result(granted)
+                if asked.given_up.is_set() and asked.give_back and granted["granted"]:
+                    engine.call({}, "release", request_uuid=asked.request.uuid)
             except Exception as error:
-                answer.set_exception(error)
+                if not asked.answer.done():
+                    asked.answer.set_exception(error)
 
 
 class _SnapshotEndpoint:
@@ -213,6 +257,8 @@ class _SnapshotEndpoint:
         """Take in a snapshot (cast to all)."""
         try:
             self._client.accept_snapshot(snapshot, age_s)
+        except MissedSnapshot:
+            self._client.ask_now()
         except BadMessage as fault:
             LOG.warning("Snapshot refused (malformed): %s.", fault)
 

@@ -5,21 +5,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from oslo_config import cfg
 from oslo_log import log
 
 from hybrid_sched.conf.quota import BadOption, SharingRules, sharing_rules
-from hybrid_sched.core.cluster import Snapshot
+from hybrid_sched.core.cluster import DEFAULT_POOL, Rung, Snapshot, Task
 from hybrid_sched.core.decision import Decision, Stage
+from hybrid_sched.core.hardware import HostScore, score_of
+from hybrid_sched.core.ladder import candidates
 from hybrid_sched.core.resources import scale
 from hybrid_sched.core.share_gate import Request, share_refusal
-from hybrid_sched.quota.allocator import Allocator
+from hybrid_sched.quota.allocator import Allocator, CycleRules
+from hybrid_sched.quota.cluster_state import ClusterState, Placing
 from hybrid_sched.quota.decisions import DecisionBook
-from hybrid_sched.quota.ledger import Ledger
-from hybrid_sched.quota.statistics import HostRecord, ReportRefused, Statistics
+from hybrid_sched.quota.inputs import CycleInputs
+from hybrid_sched.quota.ledger import Ledger, Store
+from hybrid_sched.quota.squeeze import Factors, SqueezeOrders
+from hybrid_sched.quota.statistics import HostRecord, ReportLimits, ReportRefused, Statistics
 from hybrid_sched.rpc.messages import HostReport
 
 LOG = log.getLogger(__name__)
@@ -31,10 +37,26 @@ class Reservation:
 
     :param granted: whether the framework may place it.
     :param text: why not.
+    :param pool: in which it is granted.
     """
 
     granted: bool
     text: str = ""
+    pool: str = DEFAULT_POOL
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotNews:
+    """What somebody who holds an earlier snapshot has to learn.
+
+    :param snapshot: the newest.
+    :param since: the version that they hold, of the same term; None for one who needs the whole.
+    :param changed: names of the hosts that changed since then.
+    """
+
+    snapshot: Snapshot
+    since: int | None
+    changed: Sequence[str]
 
 
 class Engine:
@@ -43,56 +65,96 @@ class Engine:
     Its methods may be called from several threads.
 
     :param conf: options of the group ``[quota]``; mutable ones are read each cycle.
-    :param publish: called with each new snapshot.
+    :param term: fencing token of this leader.
+    :param store: where reservations outlive the engine; None to keep them in memory alone.
     :param now_s: the monotonic clock.
     :param clock_s: Unix time.
-    :raises BadOption: when weights, lending or scores cannot be used.
+    :raises BadOption: when an option cannot be used.
     """
 
     def __init__(
         self,
         conf: cfg.ConfigOpts,
-        publish: Callable[[Snapshot], None],
+        term: int = 1,
+        store: Store | None = None,
         now_s: Callable[[], float] = time.monotonic,
         clock_s: Callable[[], float] = time.time,
     ) -> None:
         self._conf = conf
-        self._publish = publish
         self._now_s = now_s
         self._lock = threading.RLock()
         self._rules = sharing_rules(conf)
-        self._statistics = Statistics(
-            conf.quota.report_max_age_s, conf.quota.forget_host_after_s, now_s
+        self._inputs: CycleInputs | None = None
+        self._scores: dict[str, HostScore] = {}
+        limits = ReportLimits(
+            conf.quota.report_max_age_s, conf.quota.clock_skew_s, conf.quota.forget_host_after_s
         )
-        self._reservations = Ledger(now_s)
-        self._pending = Ledger(now_s)
+        self._statistics = Statistics(limits, now_s, clock_s)
+        self._state = ClusterState(self._statistics)
+        self._reservations = Ledger(clock_s, store)
+        self._pending = Ledger(clock_s)
         self._decisions = DecisionBook(conf.quota.decisions_kept)
-        self._allocator = Allocator(self._statistics, self._reservations, self._pending, clock_s)
-        self._snapshot = self._allocator.cycle(self._rules)
+        self._allocator = Allocator(
+            term, self._state, self._reservations, self._pending, now_s, clock_s
+        )
         self._snapshot_at_s = now_s()
+        self._sent_version: int | None = None
+        self._last_cycle_s = 0.0
         self._has_run = False
 
-    def run_cycle(self) -> None:
-        """Work out the shares anew and publish them."""
+    def run_cycle(self, inputs: CycleInputs | None = None) -> SnapshotNews:
+        """Work out the shares anew.
+
+        :param inputs: weights, scores, pools and claims as they are now.
+        :returns: what is new since the cycle before.
+        """
+        inputs = inputs or CycleInputs()
         with self._lock:
-            self._rules = self._newest_rules()
-            snapshot = self._allocator.cycle(self._rules)
-            self._keep(snapshot)
+            began_s = time.perf_counter()
+            rules = self._newest_rules()
+            everything = self._must_look_at_everything(rules, inputs)
+            self._rules, self._inputs = rules, inputs
+            self._statistics.known_hosts = inputs.known_hosts
+            if inputs.claims_of is not None:
+                self._state.update_claims(inputs.claims_of, inputs.claims_changed)
+            for host in self._statistics.forget_silent_hosts():
+                LOG.warning("Host %s is left out: it has not reported for too long.", host)
+                self._scores.pop(host, None)
+                self._state.update(host)
+            self._allocator.cycle(
+                _cycle_rules(rules, inputs),
+                Placing(lambda record: self._score_of(record).score, inputs.pool_of),
+                everything=everything,
+            )
+            self._snapshot_at_s = self._now_s()
+            news = self._news(self._sent_version)
+            self._sent_version = self._allocator.snapshot.version
             self._has_run = True
-        self._publish(snapshot)
+            self._last_cycle_s = time.perf_counter() - began_s
+            return news
 
     @property
     def has_run(self) -> bool:
         """Say whether a cycle has run: before that, agents have had no time to report."""
         return self._has_run
 
+    @property
+    def last_cycle_s(self) -> float:
+        """Give how long the last cycle took, in seconds."""
+        return self._last_cycle_s
+
     def take_report(self, report: HostReport) -> None:
         """Take in an agent's report; one that cannot be used is counted and logged."""
         with self._lock:
+            held = self._statistics.get(report.host)
             try:
                 self._statistics.accept(report)
             except ReportRefused as refused:
                 LOG.warning("Report refused (%s): %s.", refused.reason, refused)
+                return
+            if held is None or held.report.hardware != report.hardware:
+                self._scores.pop(report.host, None)
+            self._state.update(report.host)
 
     def count_malformed_report(self, fault: str) -> None:
         """Count and log a report that could not be read."""
@@ -103,26 +165,48 @@ class Engine:
     def snapshot(self) -> tuple[Snapshot, float]:
         """Give the newest snapshot and its age in seconds."""
         with self._lock:
-            return self._snapshot, self._now_s() - self._snapshot_at_s
+            return self._allocator.snapshot, self._now_s() - self._snapshot_at_s
 
-    def reserve(self, request: Request) -> Reservation:
+    def news_since(self, known: tuple[int, int] | None) -> tuple[SnapshotNews, float]:
+        """Give what is new for one who holds a snapshot, and the age of the newest in seconds.
+
+        :param known: term and version that are held.
+        """
+        with self._lock:
+            term = self._allocator.snapshot.term
+            since = known[1] if known is not None and known[0] == term else None
+            return self._news(since), self._now_s() - self._snapshot_at_s
+
+    def reserve(self, request: Request, pools: Iterable[str] = (DEFAULT_POOL,)) -> Reservation:
         """Reserve room in the framework's share until the task appears on a host.
 
         Asking again for the same request gives the same answer and charges nothing more.
+
+        :param request: what is to be placed.
+        :param pools: in which it may be placed, the best one first.
         """
         with self._lock:
-            if request.is_move or request.uuid in self._reservations:
+            if request.is_move:
                 return Reservation(True)
-            if request.framework not in self._snapshot.frameworks:
-                known = " or ".join(self._snapshot.frameworks)
-                return Reservation(False, f"framework {request.framework} is unknown; use {known}")
-            refusal = share_refusal(self._snapshot, request, score=1)
-            if refusal is not None:
-                return Reservation(False, refusal.text)
-            self._reservations.hold(request, self._conf.quota.reservation_ttl_s)
-            demand = scale(request.count, request.demand)
-            self._keep(self._allocator.charged(self._snapshot, request.framework, demand))
-            return Reservation(True)
+            held = self._reservations.get(request.uuid)
+            if held is not None:
+                return Reservation(True, pool=held.pool)
+            snapshot, text = self._allocator.snapshot, "there is no pool to place it in"
+            for pool in pools:
+                home = snapshot.pools.get(pool)
+                if home is None:
+                    continue
+                if request.framework not in home.frameworks:
+                    known = " or ".join(home.frameworks)
+                    return Reservation(False, f"framework {request.framework} is unknown: {known}")
+                refusal = share_refusal(home, request, score=1)
+                if refusal is None:
+                    self._reservations.hold(request, pool, self._conf.quota.reservation_ttl_s)
+                    demand = scale(request.count, request.demand)
+                    self._allocator.charged(pool, request.framework, demand)
+                    return Reservation(True, pool=pool)
+                text = refusal.text
+            return Reservation(False, text)
 
     def release(self, request_uuid: str) -> bool:
         """End a reservation; says whether there was one."""
@@ -137,7 +221,7 @@ class Engine:
                 return
             if decision.refused_by_share:
                 request = Request(decision.request_uuid, decision.framework, decision.demand)
-                self._pending.hold(request, self._conf.quota.pending_ttl_s)
+                self._pending.hold(request, decision.pool, self._conf.quota.pending_ttl_s)
             else:
                 self._pending.drop(decision.request_uuid)
 
@@ -151,16 +235,98 @@ class Engine:
         with self._lock:
             return self._decisions.newest(limit)
 
+    def framework_of(self, uuid: str) -> str | None:
+        """Tell whose a guest or container is, from what was reserved and decided; None when unknown."""
+        with self._lock:
+            if (reservation := self._reservations.get(uuid)) is not None:
+                return reservation.framework
+            decided = self._decisions.of(uuid)
+            return decided[-1].framework if decided else self._state.framework_of(uuid)
+
+    def doubted_hosts(self) -> set[str]:
+        """Name the hosts with a claim of which their agent sees no task."""
+        with self._lock:
+            return self._state.doubted()
+
+    def squeeze_due(self, orders: SqueezeOrders) -> Mapping[str, Factors]:
+        """Give the factors of each host that must be told now."""
+        with self._lock:
+            records = list(self._statistics.records().values())
+            return orders.due(self._allocator.snapshot, records, self._now_s())
+
     def records(self) -> list[tuple[HostRecord, float]]:
         """Give what is known of each host, with its age in seconds."""
         with self._lock:
             records = self._statistics.records().values()
             return [(record, self._statistics.age_s(record)) for record in records]
 
+    def score_of(self, host: str) -> HostScore | None:
+        """Give the score of a host and the row that it comes from; None for an unknown host."""
+        with self._lock:
+            record = self._statistics.get(host)
+            return None if record is None else self._score_of(record)
+
     def refusals(self) -> dict[str, int]:
         """Count the refused reports by reason."""
         with self._lock:
             return dict(self._statistics.refusals)
+
+    def reservations(self) -> dict[tuple[str, str], int]:
+        """Count the reservations by pool and framework."""
+        with self._lock:
+            entries = self._reservations.entries()
+            return dict(Counter((entry.pool, entry.framework) for entry in entries))
+
+    def relief_candidates(self) -> dict[tuple[str, str], Sequence[Task]]:
+        """Name the tasks of each borrower that should move, by pool and framework (paper 5.3)."""
+        with self._lock:
+            snapshot = self._allocator.snapshot
+            found = {}
+            for pool in snapshot.pools.values():
+                for framework in pool.frameworks.values():
+                    if framework.rung is Rung.RELIEVE:
+                        tasks = self._tasks_of(snapshot, pool.name, framework.name)
+                        named = candidates(framework, pool.capacity, tasks)
+                        found[pool.name, framework.name] = named
+            return found
+
+    def _tasks_of(self, snapshot: Snapshot, pool: str, framework: str) -> list[tuple[Task, object]]:
+        return [
+            (task, host.score)
+            for host in snapshot.hosts.values()
+            if host.pool == pool and (record := self._statistics.get(host.name)) is not None
+            for task in record.tasks.values()
+            if task.framework == framework
+        ]
+
+    def _score_of(self, record: HostRecord) -> HostScore:
+        host = record.report.host
+        score = self._scores.get(host)
+        if score is None:
+            named = self._rules.host_scores.get(host)
+            rows = self._inputs.score_rows if self._inputs else ()
+            score = (
+                HostScore(named, None)
+                if named is not None
+                else score_of(record.report.hardware, rows, self._rules.default_score)
+            )
+            self._scores[host] = score
+        return score
+
+    def _news(self, since: int | None) -> SnapshotNews:
+        changed = () if since is None else self._allocator.changed_since(since)
+        return SnapshotNews(self._allocator.snapshot, since, changed)
+
+    def _must_look_at_everything(self, rules: SharingRules, inputs: CycleInputs) -> bool:
+        before = self._inputs
+        scores = (rules.host_scores, rules.default_score)
+        if before is None or before.score_rows != inputs.score_rows:
+            self._scores = {}
+            return True
+        if scores != (self._rules.host_scores, self._rules.default_score):
+            self._scores = {}
+            return True
+        return before.pool_of != inputs.pool_of
 
     def _newest_rules(self) -> SharingRules:
         try:
@@ -172,6 +338,14 @@ class Engine:
             LOG.info("Sharing rules changed: %s; they were %s.", rules, self._rules)
         return rules
 
-    def _keep(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-        self._snapshot_at_s = self._now_s()
+
+def _cycle_rules(rules: SharingRules, inputs: CycleInputs) -> CycleRules:
+    weights: Mapping[str, Mapping[str, object]] = {DEFAULT_POOL: {}, **inputs.weights}
+    base = inputs.weights.get(DEFAULT_POOL, {})
+    return CycleRules(
+        policies={
+            pool: rules.with_weights({**base, **inputs.weights.get(pool, {})}) for pool in weights
+        },
+        ladder=rules.ladder,
+        reserve=rules.reserve,
+    )

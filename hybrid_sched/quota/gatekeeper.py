@@ -10,7 +10,7 @@ from types import MappingProxyType
 from oslo_config import cfg
 
 from hybrid_sched.conf import client as options
-from hybrid_sched.core.cluster import Snapshot
+from hybrid_sched.core.cluster import DEFAULT_POOL, ReserveMode, Snapshot
 from hybrid_sched.core.decision import Decision, Stage
 from hybrid_sched.core.online import Ranking, Role, rank
 from hybrid_sched.core.share_gate import Refusal, Request, Rule, ShareGate, Verdict
@@ -45,8 +45,8 @@ class Gatekeeper:
         else:
             text = ""
             verdict = ShareGate(snapshot, allow_unreported=allow).judge(request, hosts)
-        if verdict.admitted and self._conf.hybrid_sched.reservations:
-            verdict = self._reserved(request, verdict)
+            if verdict.admitted and not request.is_move:
+                verdict = self._reserved(request, verdict, snapshot)
         self._record(request, Stage.SHARE_GATE, view, verdict.admitted, text, verdict.refused)
         return verdict
 
@@ -74,18 +74,32 @@ class Gatekeeper:
             return None
         return view.snapshot
 
-    def _reserved(self, request: Request, verdict: Verdict) -> Verdict:
-        answer = self._client.reserve(request)
+    def _reserved(self, request: Request, verdict: Verdict, snapshot: Snapshot) -> Verdict:
+        """Keep only the hosts of the pool in which the quota service reserved room; all of them where it need not."""
+        if snapshot.reserve is ReserveMode.NONE:
+            return verdict
+        strict = snapshot.reserve is ReserveMode.STRICT
+        options_ = self._conf.hybrid_sched
+        timeout_s = (
+            options_.strict_reservation_timeout_s if strict else options_.reservation_timeout_s
+        )
+        pool_of = {host: snapshot.pool_of(host).name for host in verdict.admitted}
+        pools = list(dict.fromkeys(pool_of.values()))
+        answer = self._client.reserve(request, pools, timeout_s, patient=strict)
         if answer is None:
-            if self._conf.hybrid_sched.on_unavailable == "allow":
+            if not strict:
                 return verdict
-            text = "the quota service did not answer to a reservation in time"
+            text = f"the quota service reserved nothing within {timeout_s:g} s, which it must do first"
             refusal = Refusal(Rule.QUOTA_UNAVAILABLE, text)
         elif answer["granted"]:
-            return verdict
+            text = f"room is reserved in pool {answer['pool'] or 'default'}"
+            refusal = Refusal(Rule.OTHER_POOL, text)
         else:
             refusal = Refusal(Rule.FRAMEWORK_SHARE, answer["text"])
-        return Verdict((), {**verdict.refused, **dict.fromkeys(verdict.admitted, refusal)})
+        granted_in = answer["pool"] if answer is not None and answer["granted"] else None
+        admitted = tuple(host for host in verdict.admitted if pool_of[host] == granted_in)
+        refused = {host: refusal for host in verdict.admitted if pool_of[host] != granted_in}
+        return Verdict(admitted, {**verdict.refused, **refused})
 
     def _record(  # noqa: PLR0917
         self,
@@ -96,7 +110,8 @@ class Gatekeeper:
         text: str,
         refused: Mapping[str, Refusal] = MappingProxyType({}),
     ) -> None:
-        by_share = any(each.rule is Rule.FRAMEWORK_SHARE for each in refused.values())
+        by_share = [h for h, each in refused.items() if each.rule is Rule.FRAMEWORK_SHARE]
+        pool = view.snapshot.pool_of(by_share[0]).name if by_share and view.snapshot else DEFAULT_POOL
         self._client.record(
             Decision(
                 request_uuid=request.uuid,
@@ -108,8 +123,9 @@ class Gatekeeper:
                 snapshot_age_s=view.age_s,
                 hosts=hosts,
                 refused={host: f"{each.rule}: {each.text}" for host, each in refused.items()},
-                refused_by_share=by_share and not hosts,
+                refused_by_share=bool(by_share) and not hosts,
                 text=text,
+                pool=pool,
             )
         )
 

@@ -3,56 +3,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from typing import Protocol
 
 from hybrid_sched.core.resources import Resources, Vector, scale, total
 from hybrid_sched.core.share_gate import Request
+from hybrid_sched.db.reservations import StoredReservation
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    framework: str
-    demand: Vector
-    until_s: float
+class Store(Protocol):
+    """Where entries outlive the engine; each call is done when it returns."""
+
+    def put(self, entry: StoredReservation) -> None:
+        """Keep an entry, in the place of an older one of its request."""
+
+    def remove(self, request_uuids: Collection[str]) -> None:
+        """Forget entries."""
+
+    def all(self) -> Iterable[StoredReservation]:
+        """Give all entries."""
 
 
 class Ledger:
     """Demand by request; holding the same request again replaces it.
 
-    It serves twice: for reservations, and for requests that the share gate refused lately.
+    It serves twice: for reservations, which outlive the engine, and for requests that the share gate refused lately.
 
-    :param now_s: the monotonic clock.
+    :param clock_s: Unix time.
+    :param store: where entries are kept; None to keep them in memory alone.
     """
 
-    def __init__(self, now_s: Callable[[], float]) -> None:
-        self._now_s = now_s
-        self._entries: dict[str, _Entry] = {}
+    def __init__(self, clock_s: Callable[[], float], store: Store | None = None) -> None:
+        self._clock_s = clock_s
+        self._store = store
+        entries = () if store is None else store.all()
+        self._entries = {entry.request_uuid: entry for entry in entries}
 
-    def __contains__(self, request_uuid: str) -> bool:
-        """Say whether a request is held and its time not over."""
+    def get(self, request_uuid: str) -> StoredReservation | None:
+        """Give a request's entry, if it is held and its time not over."""
         entry = self._entries.get(request_uuid)
-        return entry is not None and entry.until_s > self._now_s()
+        return entry if entry is not None and entry.expires_at_s > self._clock_s() else None
 
-    def hold(self, request: Request, ttl_s: float) -> None:
-        """Hold a request's whole demand, unscored, for some seconds."""
-        demand = scale(request.count, request.demand)
-        self._entries[request.uuid] = _Entry(request.framework, demand, self._now_s() + ttl_s)
+    def hold(self, request: Request, pool: str, ttl_s: float) -> StoredReservation:
+        """Hold a request's whole demand for some seconds; it is stored when this returns."""
+        now_s = self._clock_s()
+        entry = StoredReservation(
+            request_uuid=request.uuid,
+            framework=request.framework,
+            pool=pool,
+            demand=request.demand,
+            count=request.count,
+            created_at_s=now_s,
+            expires_at_s=now_s + ttl_s,
+        )
+        if self._store is not None:
+            self._store.put(entry)
+        self._entries[request.uuid] = entry
+        return entry
 
     def drop(self, request_uuid: str) -> bool:
         """End one request; says whether it was held."""
-        return self._entries.pop(request_uuid, None) is not None
+        if request_uuid not in self._entries:
+            return False
+        self._end([request_uuid])
+        return True
 
-    def settle(self, placed: Container[str]) -> None:
-        """End the requests whose task appeared on a host and those whose time is over."""
-        now_s = self._now_s()
-        self._entries = {
-            uuid: entry
+    def settle(self, is_placed: Callable[[str], bool]) -> None:
+        """End the requests whose task is on a host, and those whose time is over."""
+        now_s = self._clock_s()
+        over = [
+            uuid
             for uuid, entry in self._entries.items()
-            if uuid not in placed and entry.until_s > now_s
-        }
+            if entry.expires_at_s <= now_s or is_placed(uuid)
+        ]
+        if over:
+            self._end(over)
 
-    def demand_of(self, framework: str) -> Vector:
-        """Sum up what is held for a framework."""
-        held = (entry.demand for entry in self._entries.values() if entry.framework == framework)
+    def demand_of(self, framework: str, pool: str) -> Vector:
+        """Sum up what is held for a framework in a pool, unscored."""
+        held = (
+            scale(entry.count, entry.demand)
+            for entry in self._entries.values()
+            if entry.framework == framework and entry.pool == pool
+        )
         return total(held, len(Resources._fields))
+
+    def entries(self) -> tuple[StoredReservation, ...]:
+        """Give all that is held."""
+        return tuple(self._entries.values())
+
+    def _end(self, request_uuids: list[str]) -> None:
+        if self._store is not None:
+            self._store.remove(request_uuids)
+        for uuid in request_uuids:
+            del self._entries[uuid]

@@ -1,141 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The quota service on the bus: what others may call, and the process around the engine."""
+"""The process of the quota service: it waits to lead, leads, and follows again when another engine has taken over."""
 
 from __future__ import annotations
 
-import socket
 import threading
-from dataclasses import asdict
 from typing import Any
 
 import cotyledon
-import oslo_messaging
 from oslo_config import cfg
 from oslo_log import log
 
-from hybrid_sched.core.cluster import Snapshot
-from hybrid_sched.core.resources import Number, dominant_share
-from hybrid_sched.quota.engine import Engine
+from hybrid_sched.core.resources import Number
+from hybrid_sched.db import Database, DatabaseError
+from hybrid_sched.db.reservations import ReservationStore
+from hybrid_sched.db.terms import Deposed, Terms
+from hybrid_sched.db.weights import WeightStore
+from hybrid_sched.quota.endpoint import EngineEndpoint
+from hybrid_sched.quota.engine import Engine, SnapshotNews
+from hybrid_sched.quota.leadership import Leadership
+from hybrid_sched.quota.live_inputs import LiveInputs
+from hybrid_sched.quota.metrics import MetricsServer
+from hybrid_sched.quota.notifications import ShareNotifier
+from hybrid_sched.quota.squeeze import SqueezeOrders
+from hybrid_sched.quota.stores import FencedReservations
 from hybrid_sched.rpc import bus
-from hybrid_sched.rpc.messages import (
-    BadMessage,
-    Wire,
-    decision_from_wire,
-    decision_to_wire,
-    number_to_wire,
-    report_from_wire,
-    request_from_wire,
-    snapshot_to_wire,
-)
+from hybrid_sched.rpc.snapshots import change_to_wire, snapshot_to_wire
+from hybrid_sched.rpc.wire import number_to_wire
 
 LOG = log.getLogger(__name__)
-
-_MOST_DECISIONS = 1000
-
-
-class EngineEndpoint:
-    """The calls of the topic ``hybrid-sched-engine``, version 1.0."""
-
-    target = oslo_messaging.Target(version=bus.VERSION)
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def report(self, _context: Wire, report: object) -> None:
-        """Take in an agent's report (cast)."""
-        try:
-            self._engine.take_report(report_from_wire(report))
-        except BadMessage as fault:
-            self._engine.count_malformed_report(str(fault))
-
-    def snapshot(
-        self, _context: Wire, known_epoch: str | None = None, known_version: int | None = None
-    ) -> Wire:
-        """Give the newest snapshot, or only its age where the caller has it already.
-
-        Before the first cycle there is none, so that after a restart nobody takes a cluster without hosts for the truth.
-        """
-        snapshot, age_s = self._engine.snapshot()
-        known = (known_epoch, known_version) == (snapshot.epoch, snapshot.version)
-        news = self._engine.has_run and not known
-        return {"age_s": age_s, "snapshot": snapshot_to_wire(snapshot) if news else None}
-
-    def reserve(self, _context: Wire, request: object) -> Wire:
-        """Reserve room in a framework's share."""
-        return asdict(self._engine.reserve(request_from_wire(request)))
-
-    def release(self, _context: Wire, request_uuid: str) -> bool:
-        """End a reservation."""
-        return self._engine.release(request_uuid)
-
-    def record_decisions(self, _context: Wire, decisions: list[object]) -> None:
-        """Keep decisions of the plug-ins (cast)."""
-        for decision in decisions:
-            try:
-                self._engine.take_decision(decision_from_wire(decision))
-            except BadMessage as fault:
-                LOG.warning("Decision refused (malformed): %s.", fault)
-
-    def decisions(
-        self, _context: Wire, request_uuid: str | None = None, limit: int = 50
-    ) -> list[Wire]:
-        """Give the steps of one request, or the last step of each of the newest requests."""
-        if request_uuid is not None:
-            found = list(self._engine.decisions_of(request_uuid))
-        else:
-            found = self._engine.newest_decisions(max(0, min(limit, _MOST_DECISIONS)))
-        return [decision_to_wire(decision) for decision in found]
-
-    def shares(self, _context: Wire) -> list[Wire]:
-        """Give each framework's weight and shares."""
-        snapshot, _ = self._engine.snapshot()
-        return _shares(snapshot)
-
-    def hosts(self, _context: Wire) -> list[Wire]:
-        """Give what is known of each host."""
-        snapshot, _ = self._engine.snapshot()
-        rows = []
-        for record, age_s in self._engine.records():
-            host = snapshot.hosts.get(record.report.host)
-            rows.append(
-                {
-                    "host": record.report.host,
-                    "score": number_to_wire(host.score) if host else 1,
-                    "fresh": bool(host and host.fresh),
-                    "age_s": round(age_s, 1),
-                    "capacity": _amounts(record.report.capacity.declared()),
-                    "used": {
-                        name: _amounts(used.declared())
-                        for name, used in (host.used if host else {}).items()
-                    },
-                    "measured": dict(record.report.measured),
-                    "faults": list(record.report.faults),
-                    "tasks": [
-                        {"uuid": task.uuid, "framework": task.framework, "name": task.name}
-                        for task in record.tasks.values()
-                    ],
-                }
-            )
-        return rows
-
-
-def _amounts(declared: dict[str, Number]) -> Wire:
-    return {name: number_to_wire(amount) for name, amount in declared.items()}
-
-
-def _shares(snapshot: Snapshot) -> list[Wire]:
-    return [
-        {
-            "framework": framework.name,
-            "weight": number_to_wire(framework.weight),
-            "used": number_to_wire(dominant_share(framework.used, snapshot.pool)),
-            "wanted": number_to_wire(dominant_share(framework.wanted, snapshot.pool)),
-            "fair": number_to_wire(framework.fair_share),
-            "entitled": number_to_wire(framework.entitlement),
-            "floor": number_to_wire(framework.floor),
-        }
-        for framework in snapshot.frameworks.values()
-    ]
 
 
 class QuotaService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no annotations
@@ -150,24 +42,20 @@ class QuotaService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no 
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        """Serve until told to stop. Everything live is made here, after the fork."""
+        """Lead or stand by until told to stop. Everything live is made here, after the fork."""
+        database = Database.from_conf(self._conf)
         transport = bus.transport(self._conf)
-        fan_out = bus.client(transport, bus.SNAPSHOT_TOPIC, fanout=True)
-        engine = Engine(self._conf, publish=lambda snapshot: _fan_out(fan_out, snapshot))
-        server = bus.server(
-            transport, bus.ENGINE_TOPIC, socket.gethostname(), EngineEndpoint(engine)
-        )
-        server.start()
-        # Statistics is whole again one period after a start because the agents are asked at once.
-        bus.client(transport, bus.AGENT_TOPIC, fanout=True).cast({}, "report_now")
-        LOG.info("Serving.")
-        while not self._stopping.wait(self._conf.quota.period_s):
+        leadership = Leadership(self._conf, Terms(database))
+        while (term := leadership.campaign(self._stopping)) is not None:
             try:
-                engine.run_cycle()
-            except Exception:
-                LOG.exception("A cycle failed; the last shares stay until the next one.")
-        server.stop()
-        server.wait()
+                leader = Leader(self._conf, term, database, transport)
+            except DatabaseError as error:
+                LOG.error("Term %d cannot be begun: %s", term, error)
+            else:
+                leader.run(self._stopping, leadership)
+            leadership.resign()
+            # Another one may lead now; this one would only be the first to ask.
+            self._stopping.wait(self._conf.coordination.election_period_s)
         transport.cleanup()
 
     def terminate(self) -> None:
@@ -179,5 +67,93 @@ class QuotaService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no 
         self._conf.mutate_config_files()
 
 
-def _fan_out(client: Any, snapshot: Snapshot) -> None:
-    client.cast({}, "snapshot", age_s=0.0, snapshot=snapshot_to_wire(snapshot))
+class Leader:
+    """One engine during one term.
+
+    :param conf: options.
+    :param term: its fencing token.
+    :param database: of the ledger, the weights and the scores.
+    :param transport: of the bus.
+    :raises DatabaseError: when the ledger cannot be read.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, term: int, database: Database, transport: Any) -> None:
+        self._conf = conf
+        self._term = term
+        self._transport = transport
+        self._weights = WeightStore(database)
+        self._deposed = threading.Event()
+        ledger = FencedReservations(ReservationStore(database), term, self._deposed.set)
+        self._engine = Engine(conf, term, ledger)
+        self._inputs = LiveInputs(conf, database, self._engine)
+        self._agents = bus.client(transport, bus.AGENT_TOPIC)
+        self._all_agents = bus.client(transport, bus.AGENT_TOPIC, fanout=True)
+        self._plug_ins = bus.client(transport, bus.SNAPSHOT_TOPIC, fanout=True)
+        self._squeeze = SqueezeOrders()
+        self._notifier = ShareNotifier(conf, f"hybrid-sched-engine.{conf.coordination.member_id}")
+
+    def run(self, stopping: threading.Event, leadership: Leadership) -> None:
+        """Serve until told to stop, or until another engine leads."""
+        server = bus.server(
+            self._transport,
+            bus.ENGINE_TOPIC,
+            self._conf.coordination.member_id,
+            EngineEndpoint(self._engine, self._set_weight),
+        )
+        metrics = MetricsServer(self._conf, self._engine)
+        server.start()
+        try:
+            # Statistics is whole again one period after a start because the agents are asked at once.
+            self._all_agents.cast({}, "report_now")
+            LOG.info("Serving. Term %d.", self._term)
+            while not stopping.wait(self._conf.quota.period_s):
+                if self._deposed.is_set() or not self._still_leads(leadership):
+                    LOG.warning("Another engine leads; term %d is over.", self._term)
+                    break
+                try:
+                    self._cycle()
+                except Deposed:
+                    self._deposed.set()
+                except Exception:
+                    LOG.exception("A cycle failed; the last shares stay until the next one.")
+        finally:
+            metrics.close()
+            server.stop()
+            server.wait()
+
+    def _cycle(self) -> None:
+        news = self._engine.run_cycle(self._inputs.read())
+        self._plug_ins.cast({}, "snapshot", age_s=0.0, snapshot=_to_wire(news))
+        self._notifier.tell(news.snapshot)
+        for host, factors in self._engine.squeeze_due(self._squeeze).items():
+            self._agents.prepare(server=host).cast(
+                {},
+                "squeeze",
+                term=self._term,
+                factors={name: number_to_wire(factor) for name, factor in factors.items()},
+            )
+
+    def _still_leads(self, leadership: Leadership) -> bool:
+        try:
+            return leadership.holds(self._term)
+        except DatabaseError as error:
+            # Nobody else can begin a term either, and what is written is fenced.
+            LOG.warning("Whether this engine still leads cannot be checked: %s", error)
+            return True
+
+    def _set_weight(self, pool: str, framework: str, weight: Number | None) -> None:
+        try:
+            if weight is None:
+                self._weights.unset(pool, framework, self._term)
+            else:
+                self._weights.set(pool, framework, weight, self._term)
+        except Deposed:
+            self._deposed.set()
+            raise
+        LOG.info("Weight of %s in pool %r set to %s.", framework, pool or "default", weight)
+
+
+def _to_wire(news: SnapshotNews) -> dict[str, Any]:
+    if news.since is None:
+        return snapshot_to_wire(news.snapshot)
+    return change_to_wire(news.snapshot, news.since, news.changed)

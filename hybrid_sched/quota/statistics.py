@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from hybrid_sched.core.cluster import Host, Task
-from hybrid_sched.core.resources import Number, Resources, add
+from hybrid_sched.core import measures
+from hybrid_sched.core.cluster import Task
 from hybrid_sched.rpc.messages import HostReport
+
+#: CPU time is counted in ticks, so that a short period may show a little more than there is.
+_CPU_TOLERANCE = 1.1
 
 
 class ReportRefused(ValueError):
-    """A report that changes nothing.
+    """A report that changes nothing; the message is a sentence.
 
     :param reason: a short name, by which refusals are counted.
     """
@@ -37,75 +40,139 @@ class HostRecord:
     tasks: Mapping[str, Task]
 
 
+@dataclass(frozen=True, slots=True)
+class ReportLimits:
+    """Which reports are taken.
+
+    :param max_age_s: after which a report is too old, on its way or since it came.
+    :param clock_skew_s: how far a host's clock may be ahead of the engine's.
+    :param forget_after_s: after which a silent host is left out.
+    """
+
+    max_age_s: float
+    clock_skew_s: float
+    forget_after_s: float
+
+
 class Statistics:
     """The last report of each host.
 
-    Ages are measured by the engine's own clock, so that a clock that jumps on a host does no harm.
-
-    :param report_max_age_s: after which a report is not fresh.
-    :param forget_host_after_s: after which a host is left out.
+    :param limits: which reports are taken.
     :param now_s: the monotonic clock.
+    :param clock_s: Unix time.
     """
 
     def __init__(
-        self, report_max_age_s: float, forget_host_after_s: float, now_s: Callable[[], float]
+        self, limits: ReportLimits, now_s: Callable[[], float], clock_s: Callable[[], float]
     ) -> None:
-        self._report_max_age_s = report_max_age_s
-        self._forget_host_after_s = forget_host_after_s
+        self._limits = limits
         self._now_s = now_s
-        self._records: dict[str, HostRecord] = {}
+        self._clock_s = clock_s
+        # In the order in which the reports came, so that silent hosts are found at the front.
+        self._records: OrderedDict[str, HostRecord] = OrderedDict()
+        #: Names of the hosts that there are; None while that is not known.
+        self.known_hosts: frozenset[str] | None = None
         self.refusals: Counter[str] = Counter()
 
-    def accept(self, report: HostReport) -> None:
+    def accept(self, report: HostReport) -> HostRecord:
         """Take in a report.
 
-        :raises ReportRefused: when it is older than or the same as the one that is held.
+        :returns: the new record of its host.
+        :raises ReportRefused: when it changes nothing: unknown host, late, clock ahead, impossible, repeated or reordered.
         """
         held = self._records.get(report.host)
-        same_life = held is not None and held.report.boot_id == report.boot_id
-        if held is not None and same_life and report.sequence <= held.report.sequence:
-            repeated = report.sequence == held.report.sequence
-            reason = "repeated" if repeated else "reordered"
-            self.refusals[reason] += 1
-            raise ReportRefused(
-                reason,
-                f"report {report.sequence} of host {report.host} came after {held.report.sequence}",
-            )
+        refused = self._why_not(report) or (held and _why_not_after(held.report, report))
+        if refused:
+            self.refusals[refused.reason] += 1
+            raise refused
         tasks = {task.uuid: task for task in report.tasks}
-        if held is not None:
+        if held is not None and report.unknown_frameworks:
             for task in held.tasks.values():
                 if task.framework in report.unknown_frameworks:
                     tasks.setdefault(task.uuid, task)
-        self._records[report.host] = HostRecord(report, self._now_s(), tasks)
+        record = self._records[report.host] = HostRecord(report, self._now_s(), tasks)
+        self._records.move_to_end(report.host)
+        return record
+
+    def get(self, host: str) -> HostRecord | None:
+        """Give what is known of a host."""
+        return self._records.get(host)
 
     def forget_silent_hosts(self) -> list[str]:
         """Leave out hosts that have not reported for too long; gives their names."""
-        limit_s = self._now_s() - self._forget_host_after_s
-        silent = [name for name, held in self._records.items() if held.received_at_s < limit_s]
+        silent = [record.report.host for record in self._older_than(self._limits.forget_after_s)]
         for name in silent:
             del self._records[name]
         return silent
+
+    def stale(self) -> Iterator[str]:
+        """Name the hosts whose last report is too old to act on."""
+        return (record.report.host for record in self._older_than(self._limits.max_age_s))
+
+    def is_fresh(self, record: HostRecord) -> bool:
+        """Say whether a record is young enough and complete."""
+        return (
+            self.age_s(record) <= self._limits.max_age_s and not record.report.unknown_frameworks
+        )
 
     def records(self) -> Mapping[str, HostRecord]:
         """Give what is known of each host, by name in alphabetical order."""
         return {name: self._records[name] for name in sorted(self._records)}
 
     def age_s(self, record: HostRecord) -> float:
-        """Tell how old a record is."""
+        """Tell how old a record is, by the engine's own clock."""
         return self._now_s() - record.received_at_s
 
-    def host(self, record: HostRecord, score: Number) -> Host:
-        """Sum up one host for a snapshot."""
-        used: dict[str, Resources] = {}
-        for task in record.tasks.values():
-            held = used.get(task.framework, Resources())
-            used[task.framework] = Resources(*add(held, task.demand))
-        return Host(
-            name=record.report.host,
-            capacity=record.report.capacity,
-            score=score,
-            used=used,
-            task_count=len(record.tasks),
-            fresh=self.age_s(record) <= self._report_max_age_s
-            and not record.report.unknown_frameworks,
-        )
+    def _older_than(self, age_s: float) -> Iterator[HostRecord]:
+        limit_s = self._now_s() - age_s
+        for record in self._records.values():
+            if record.received_at_s >= limit_s:
+                return
+            yield record
+
+    def _why_not(self, report: HostReport) -> ReportRefused | None:
+        if self.known_hosts is not None and report.host not in self.known_hosts:
+            text = f"host {report.host!r} has no provider in Placement: check [agent] host there"
+            return ReportRefused("unknown_host", text)
+        age_s = self._clock_s() - report.sampled_at_s
+        if age_s > self._limits.max_age_s:
+            text = f"report {report.sequence} of host {report.host} is {age_s:.0f} s old"
+            return ReportRefused("late", f"{text}: check its clock and the broker")
+        if -age_s > self._limits.clock_skew_s:
+            text = f"the clock of host {report.host} is {-age_s:.0f} s ahead: check NTP there"
+            return ReportRefused("clock_jump", text)
+        impossible = _impossible(report)
+        return ReportRefused("impossible", impossible) if impossible else None
+
+
+def _why_not_after(held: HostReport, report: HostReport) -> ReportRefused | None:
+    """Say why a report cannot follow another one of its host."""
+    which = f"report {report.sequence} of host {report.host}"
+    if report.boot_id == held.boot_id:
+        if report.sequence > held.sequence:
+            return None
+        reason = "repeated" if report.sequence == held.sequence else "reordered"
+        return ReportRefused(reason, f"{which} came after {held.sequence}")
+    if report.sampled_at_s > held.sampled_at_s:
+        return None
+    return ReportRefused("reordered", f"{which} is of an earlier life of its agent")
+
+
+def _impossible(report: HostReport) -> str:
+    """Say which figure cannot be; empty when all can."""
+    cpus, memory_mb = report.cpus * _CPU_TOLERANCE, report.memory_mb
+    for whose, figures in (("", report.measured), *report.task_measured.items()):
+        used = figures.get(measures.CPU_CORES, 0)
+        if used > cpus:
+            return f"{_named(report, whose)}: {used:.2f} of {report.cpus} CPUs are in use"
+    used_mb = report.measured.get(measures.MEMORY_USED_MB, 0)
+    if used_mb > memory_mb:
+        return f"host {report.host}: {used_mb:.0f} of {memory_mb} MiB of memory are in use"
+    for name, figure in report.measured.items():
+        if name.endswith("_fraction") and figure > 1:
+            return f"host {report.host}: {name} is {figure:.2f}, which is more than 1"
+    return ""
+
+
+def _named(report: HostReport, uuid: str) -> str:
+    return f"host {report.host}, task {uuid}" if uuid else f"host {report.host}"

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The messages and their forms on the wire: plain JSON, with exact numbers as integers or ``"a/b"``.
+"""What agents and plug-ins send, and its form on the wire: plain JSON, exact numbers as integers or ``"a/b"``.
 
-What an agent or a plug-in sends is checked field by field. A snapshot comes from the quota service itself and is
-only read.
+Every field is checked; whatever does not fit is refused by its name.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hybrid_sched.core.cluster import Framework, Host, Snapshot, Task
+from hybrid_sched.core.cluster import FRAMEWORKS, Task
 from hybrid_sched.core.decision import Decision, Stage
 from hybrid_sched.core.hardware import Hardware
-from hybrid_sched.core.resources import Number, Resources, exact
+from hybrid_sched.core.resources import Number, Resources
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.rpc import wire
 from hybrid_sched.rpc.wire import BadMessage, Wire, number_to_wire
@@ -30,8 +29,6 @@ __all__ = [
     "report_to_wire",
     "request_from_wire",
     "request_to_wire",
-    "snapshot_from_wire",
-    "snapshot_to_wire",
 ]
 
 MAX_TASKS = 10_000
@@ -172,17 +169,25 @@ def task_to_wire(task: Task) -> Wire:
         "demand": wire.resources_to_wire(task.demand),
         "name": task.name,
         "state": task.state,
+        "created_at_s": task.created_at_s,
+        "movable": task.movable,
     }
 
 
 def _task_from_wire(message: object, where: str) -> Task:
     fields = wire.mapping(message, where)
+    framework = _name(fields, "framework", where)
+    if framework not in FRAMEWORKS:
+        known = " or ".join(FRAMEWORKS)
+        raise BadMessage(f"{where}.framework: {framework!r} is unknown: send {known}")
     return Task(
         uuid=_name(fields, "uuid", where),
-        framework=_name(fields, "framework", where),
+        framework=framework,
         demand=wire.resources_from_wire(_need(fields, "demand", where), f"{where}.demand"),
         name=wire.text(fields.get("name", ""), f"{where}.name", LONGEST_NAME, may_be_empty=True),
         state=wire.text(fields.get("state", ""), f"{where}.state", 64, may_be_empty=True),
+        created_at_s=wire.measure(fields.get("created_at_s", 0), f"{where}.created_at_s"),
+        movable=wire.flag(fields.get("movable", False), f"{where}.movable"),
     )
 
 
@@ -225,6 +230,7 @@ def decision_to_wire(decision: Decision) -> Wire:
         "hosts": list(decision.hosts),
         "refused": dict(decision.refused),
         "refused_by_share": decision.refused_by_share,
+        "pool": decision.pool,
         "text": decision.text,
     }
 
@@ -262,92 +268,7 @@ def decision_from_wire(message: object) -> Decision:
         },
         text=wire.text(fields.get("text", ""), "text", LONGEST_TEXT, may_be_empty=True),
         refused_by_share=wire.flag(fields.get("refused_by_share", False), "refused_by_share"),
-    )
-
-
-def snapshot_to_wire(snapshot: Snapshot) -> Wire:
-    """Write a snapshot; its age is stated by whoever sends it."""
-    return {
-        "epoch": snapshot.epoch,
-        "version": snapshot.version,
-        "taken_at_s": snapshot.taken_at_s,
-        "pool": wire.resources_to_wire(snapshot.pool),
-        "hosts": {host.name: _host_to_wire(host) for host in snapshot.hosts.values()},
-        # A list, since the order of the frameworks breaks ties.
-        "frameworks": [_framework_to_wire(one) for one in snapshot.frameworks.values()],
-    }
-
-
-def snapshot_from_wire(message: Mapping[str, Any]) -> Snapshot:
-    """Read a snapshot.
-
-    :raises BadMessage: when it does not have the form that :func:`snapshot_to_wire` gives it.
-    """
-    try:
-        frameworks = [_framework_from_wire(one) for one in message["frameworks"]]
-        return Snapshot(
-            epoch=message["epoch"],
-            version=message["version"],
-            taken_at_s=message["taken_at_s"],
-            pool=_resources(message["pool"]),
-            hosts={name: _host_from_wire(name, host) for name, host in message["hosts"].items()},
-            frameworks={framework.name: framework for framework in frameworks},
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadMessage(f"snapshot: {type(error).__name__}: {error}") from None
-
-
-def _host_to_wire(host: Host) -> Wire:
-    return {
-        "capacity": wire.resources_to_wire(host.capacity),
-        "score": wire.number_to_wire(host.score),
-        "used": {name: wire.resources_to_wire(used) for name, used in host.used.items()},
-        "task_count": host.task_count,
-        "fresh": host.fresh,
-    }
-
-
-def _host_from_wire(name: str, message: Mapping[str, Any]) -> Host:
-    return Host(
-        name=name,
-        capacity=_resources(message["capacity"]),
-        score=exact(message["score"]),
-        used={framework: _resources(used) for framework, used in message["used"].items()},
-        task_count=message["task_count"],
-        fresh=message["fresh"],
-    )
-
-
-def _framework_to_wire(framework: Framework) -> Wire:
-    return {
-        "name": framework.name,
-        "weight": wire.number_to_wire(framework.weight),
-        "used": wire.resources_to_wire(framework.used),
-        "wanted": wire.resources_to_wire(framework.wanted),
-        "fair_share": wire.number_to_wire(framework.fair_share),
-        "entitlement": wire.number_to_wire(framework.entitlement),
-        "floor": wire.number_to_wire(framework.floor),
-        "head_threshold": wire.number_to_wire(framework.head_threshold),
-    }
-
-
-def _framework_from_wire(message: Mapping[str, Any]) -> Framework:
-    return Framework(
-        name=message["name"],
-        weight=exact(message["weight"]),
-        used=_resources(message["used"]),
-        wanted=_resources(message["wanted"]),
-        fair_share=exact(message["fair_share"]),
-        entitlement=exact(message["entitlement"]),
-        floor=exact(message["floor"]),
-        head_threshold=exact(message["head_threshold"]),
-    )
-
-
-def _resources(amounts: Mapping[str, object]) -> Resources:
-    # Resources that a newer quota service may add are left out.
-    return Resources(
-        **{name: exact(amount) for name, amount in amounts.items() if name in Resources._fields}
+        pool=wire.text(fields.get("pool", ""), "pool", LONGEST_NAME, may_be_empty=True),
     )
 
 

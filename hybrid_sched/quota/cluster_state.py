@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each host has and what it is charged with, from reports and claims; kept up to date change by change."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from hybrid_sched.core.cluster import DEFAULT_POOL, FRAMEWORKS, Host
+from hybrid_sched.core.resources import Number, Resources
+from hybrid_sched.core.tally import DemandDistribution, Tally
+from hybrid_sched.quota.statistics import HostRecord, Statistics
+
+_LENGTH = len(Resources._fields)
+
+
+class ClaimOnHost(Protocol):
+    """One consumer's claim on a host, as Placement tells it."""
+
+    @property
+    def framework(self) -> str | None:
+        """Give the framework that it belongs to; None when that is unknown."""
+
+    @property
+    def demand(self) -> Resources:
+        """Give the amounts."""
+
+    @property
+    def counts_for_share(self) -> bool:
+        """Say whether it is charged to the framework, or takes room only (the far end of a move)."""
+
+
+ClaimsOf = Callable[[str], Mapping[str, ClaimOnHost]]
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """How the hosts are to be seen: what may change without a report.
+
+    :param score_of: the score of a host.
+    :param pool_of: name of its pool, for hosts that are not in the default pool.
+    """
+
+    score_of: Callable[[HostRecord], Number]
+    pool_of: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Charge:
+    """What one host is charged with.
+
+    :param demands: how many tasks of each framework hold each demand.
+    :param unclaimed: uuids of the tasks that are known from the agent alone.
+    :param doubtful: whether there is a claim of which the agent sees no task.
+    """
+
+    capacity: Resources
+    used: Mapping[str, Resources]
+    other: Resources
+    task_count: int
+    demands: Mapping[tuple[str, Resources], int]
+    unclaimed: frozenset[str]
+    doubtful: bool
+
+
+class ClusterState:
+    """The hosts, charged with the union of what agents report and what Placement holds.
+
+    A claim counts before a report, since it is what was promised. A task that no claim names is charged as its agent
+    declares it. One that two agents see, as during a move, is charged to its share once and takes room on both.
+
+    :param statistics: the reports.
+    """
+
+    def __init__(self, statistics: Statistics) -> None:
+        self._statistics = statistics
+        self._claims_of: ClaimsOf = _no_claims
+        # Every consumer with a claim, and on how many hosts.
+        self._claimed: Counter[str] = Counter()
+        self._claimed_on: dict[str, frozenset[str]] = {}
+        self._charges: dict[str, _Charge] = {}
+        # Of the tasks without a claim: the host that is charged, and the others that see it too.
+        self._holder: dict[str, str] = {}
+        self._also_on: dict[str, set[str]] = {}
+        self._outdated: set[str] = set()
+        self._dirty: set[str] = set()
+        self._stale: frozenset[str] = frozenset()
+        self.hosts: dict[str, Host] = {}
+        self.tallies: dict[str, Tally] = {DEFAULT_POOL: Tally()}
+        self.demands = {name: DemandDistribution() for name in FRAMEWORKS}
+
+    def is_placed(self, uuid: str) -> bool:
+        """Say whether a task is on a host."""
+        return uuid in self._holder or self._claimed[uuid] > 0
+
+    def framework_of(self, uuid: str) -> str | None:
+        """Give the framework of a task that is known from an agent alone; None for others."""
+        record = self._statistics.get(self._holder.get(uuid, ""))
+        task = record.tasks.get(uuid) if record is not None else None
+        return None if task is None else task.framework
+
+    def doubted(self) -> set[str]:
+        """Name the hosts with a claim of which their agent sees no task: it may be over."""
+        return {name for name, charge in self._charges.items() if charge.doubtful}
+
+    def update(self, host: str) -> None:
+        """Take in that a host's record changed or went."""
+        self._recharge(host)
+
+    def update_claims(self, claims_of: ClaimsOf, hosts: Iterable[str]) -> None:
+        """Take in that claims on these hosts changed.
+
+        :param claims_of: gives the claims on a host by consumer.
+        """
+        self._claims_of = claims_of
+        hosts = list(hosts)
+        for host in hosts:
+            now, before = frozenset(claims_of(host)), self._claimed_on.get(host, frozenset())
+            for uuid in before - now:
+                self._claimed[uuid] -= 1
+                if not self._claimed[uuid]:
+                    del self._claimed[uuid]
+            self._claimed.update(now - before)
+            # A task that was known from an agent alone is charged as claimed from now on.
+            self._outdated.update(self._holder[u] for u in now - before if u in self._holder)
+            if now:
+                self._claimed_on[host] = now
+            else:
+                self._claimed_on.pop(host, None)
+        for host in hosts:
+            self._recharge(host)
+
+    def refresh(self, placing: Placing, *, everything: bool = False) -> set[str]:
+        """Bring ``hosts`` and the sums up to date.
+
+        :param placing: scores and pools.
+        :param everything: look at every host, because scores or pools changed.
+        :returns: names of the hosts that came, changed or went.
+        """
+        while self._outdated:
+            self._recharge(self._outdated.pop())
+        stale = frozenset(self._statistics.stale())
+        self._dirty |= stale ^ self._stale
+        self._stale = stale
+        names = self._charges.keys() | self.hosts.keys() if everything else self._dirty
+        changed = {name for name in names if self._remake(name, placing)}
+        self._dirty = set()
+        return changed
+
+    def rebuild_sums(self) -> None:
+        """Work the sums out anew from the hosts."""
+        pools = {host.pool for host in self.hosts.values()} | {DEFAULT_POOL}
+        self.tallies = {
+            pool: Tally(host for host in self.hosts.values() if host.pool == pool)
+            for pool in pools
+        }
+
+    def _remake(self, name: str, placing: Placing) -> bool:
+        before, host = self.hosts.get(name), self._host(name, placing)
+        if host == before:
+            return False
+        if before is not None:
+            self.tallies[before.pool].remove(before)
+        if host is None:
+            del self.hosts[name]
+        else:
+            self.hosts[name] = host
+            self.tallies.setdefault(host.pool, Tally()).add(host)
+        return True
+
+    def _host(self, name: str, placing: Placing) -> Host | None:
+        charge, record = self._charges.get(name), self._statistics.get(name)
+        if charge is None or record is None:
+            return None
+        return Host(
+            name=name,
+            capacity=charge.capacity,
+            score=placing.score_of(record),
+            used=charge.used,
+            task_count=charge.task_count,
+            fresh=self._statistics.is_fresh(record),
+            pool=placing.pool_of.get(name, DEFAULT_POOL),
+            other=charge.other,
+        )
+
+    def _recharge(self, host: str) -> None:
+        before, record = self._charges.get(host), self._statistics.get(host)
+        if record is None:
+            if before is not None:
+                self._release(host, before.unclaimed)
+                self._count(before.demands, -1)
+                del self._charges[host]
+                self._dirty.add(host)
+            return
+        charge = self._charge(host, record)
+        if before is not None:
+            self._release(host, before.unclaimed - charge.unclaimed)
+        if before is None or charge.demands != before.demands:
+            if before is not None:
+                self._count(before.demands, -1)
+            self._count(charge.demands, 1)
+        self._charges[host] = charge
+        # Whether it is fresh may have changed even where the charge did not.
+        self._dirty.add(host)
+
+    def _charge(self, host: str, record: HostRecord) -> _Charge:
+        claims = self._claims_of(host)
+        sums: dict[str | None, list[Number]] = {}
+        demands: dict[tuple[str, Resources], int] = {}
+        unclaimed = []
+
+        def charge(framework: str | None, demand: Resources) -> None:
+            held = sums.get(framework)
+            if held is None:
+                sums[framework] = list(demand)
+            else:
+                for index, amount in enumerate(demand):
+                    if amount:
+                        held[index] += amount
+            if framework is not None:
+                key = framework, demand
+                demands[key] = demands.get(key, 0) + 1
+
+        for uuid, claim in claims.items():
+            if claim.framework is None and (task := record.tasks.get(uuid)) is not None:
+                # The agent knows what nobody else does.
+                charge(task.framework, claim.demand)
+            else:
+                charge(claim.framework if claim.counts_for_share else None, claim.demand)
+        for uuid, task in record.tasks.items():
+            # Claimed here, it is charged already; claimed elsewhere, its room here is held by the claim of its move.
+            if uuid in self._claimed:
+                continue
+            unclaimed.append(uuid)
+            charge(task.framework if self._take_hold(uuid, host) else None, task.demand)
+        other = sums.pop(None, None)
+        return _Charge(
+            capacity=record.report.capacity,
+            used={name: Resources(*held) for name, held in sums.items() if name is not None},
+            other=Resources(*other) if other else Resources(),
+            task_count=len(claims) + len(unclaimed),
+            demands=demands,
+            unclaimed=frozenset(unclaimed),
+            doubtful=not claims.keys() <= record.tasks.keys(),
+        )
+
+    def _take_hold(self, uuid: str, host: str) -> bool:
+        """Say whether a host is the one that is charged for a task."""
+        holder = self._holder.setdefault(uuid, host)
+        if holder != host:
+            self._also_on.setdefault(uuid, set()).add(host)
+        return holder == host
+
+    def _release(self, host: str, uuids: Iterable[str]) -> None:
+        for uuid in uuids:
+            others = self._also_on.get(uuid, set())
+            if self._holder.get(uuid) != host:
+                others.discard(host)
+            elif others:
+                heir = self._holder[uuid] = min(others)
+                others.discard(heir)
+                self._outdated.add(heir)
+            else:
+                del self._holder[uuid]
+            if not others:
+                self._also_on.pop(uuid, None)
+
+    def _count(self, demands: Mapping[tuple[str, Resources], int], sign: int) -> None:
+        for framework, distribution in self.demands.items():
+            distribution.change(
+                {demand: sign * n for (name, demand), n in demands.items() if name == framework}
+            )
+
+
+def _no_claims(_host: str) -> Mapping[str, ClaimOnHost]:
+    return {}

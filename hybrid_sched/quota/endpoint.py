@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What others may ask of the quota service on the bus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from fractions import Fraction
+from typing import Any
+
+import oslo_messaging
+from oslo_log import log
+
+from hybrid_sched.core.cluster import DEFAULT_POOL, FRAMEWORKS, Host, Pool, Snapshot
+from hybrid_sched.core.resources import Number, dominant_share
+from hybrid_sched.quota.engine import Engine
+from hybrid_sched.quota.statistics import HostRecord
+from hybrid_sched.rpc import bus, wire
+from hybrid_sched.rpc.messages import (
+    LONGEST_NAME,
+    BadMessage,
+    Wire,
+    decision_from_wire,
+    decision_to_wire,
+    number_to_wire,
+    report_from_wire,
+    request_from_wire,
+    task_to_wire,
+)
+from hybrid_sched.rpc.snapshots import change_to_wire, snapshot_to_wire
+
+LOG = log.getLogger(__name__)
+
+_MOST_DECISIONS = 1000
+_MOST_POOLS = 1000
+
+SetWeight = Callable[[str, str, Number | None], None]
+
+
+class EngineEndpoint:
+    """The calls of the topic ``hybrid-sched-engine``, version 1.0.
+
+    :param engine: the leader's.
+    :param set_weight: keeps a weight of a pool and framework; None as weight forgets it.
+    """
+
+    target = oslo_messaging.Target(version=bus.VERSION)
+
+    def __init__(self, engine: Engine, set_weight: SetWeight) -> None:
+        self._engine = engine
+        self._set_weight = set_weight
+
+    def report(self, _context: Wire, report: object) -> None:
+        """Take in an agent's report (cast)."""
+        try:
+            self._engine.take_report(report_from_wire(report))
+        except BadMessage as fault:
+            self._engine.count_malformed_report(str(fault))
+
+    def snapshot(self, _context: Wire, known: Sequence[int] | None = None) -> Wire:
+        """Give the newest snapshot, or what changed in it since the caller's.
+
+        Before the first cycle there is none, so that after a restart nobody takes a cluster without hosts for the truth.
+
+        :param known: term and version that the caller has.
+        """
+        stamp = (int(known[0]), int(known[1])) if known else None
+        news, age_s = self._engine.news_since(stamp)
+        if not self._engine.has_run or news.snapshot.stamp == stamp:
+            return {"age_s": age_s, "snapshot": None}
+        if news.since is None:
+            return {"age_s": age_s, "snapshot": snapshot_to_wire(news.snapshot)}
+        changes = change_to_wire(news.snapshot, news.since, news.changed)
+        return {"age_s": age_s, "snapshot": changes}
+
+    def reserve(self, _context: Wire, request: object, pools: object = (DEFAULT_POOL,)) -> Wire:
+        """Reserve room in a framework's share, in the first of the pools that has it."""
+        names = [
+            wire.text(name, "pools", LONGEST_NAME, may_be_empty=True)
+            for name in wire.sequence(pools, "pools", _MOST_POOLS)
+        ]
+        return asdict(self._engine.reserve(request_from_wire(request), names))
+
+    def release(self, _context: Wire, request_uuid: str) -> bool:
+        """End a reservation."""
+        return self._engine.release(request_uuid)
+
+    def record_decisions(self, _context: Wire, decisions: list[object]) -> None:
+        """Keep decisions of the plug-ins."""
+        for decision in decisions:
+            try:
+                self._engine.take_decision(decision_from_wire(decision))
+            except BadMessage as fault:
+                LOG.warning("Decision refused (malformed): %s.", fault)
+
+    def decisions(
+        self, _context: Wire, request_uuid: str | None = None, limit: int = 50
+    ) -> list[Wire]:
+        """Give the steps of one request, or the last step of each of the newest requests."""
+        if request_uuid is not None:
+            found = list(self._engine.decisions_of(request_uuid))
+        else:
+            found = self._engine.newest_decisions(max(0, min(limit, _MOST_DECISIONS)))
+        return [decision_to_wire(decision) for decision in found]
+
+    def set_weight(
+        self, _context: Wire, pool: object, framework: object, weight: object
+    ) -> Wire | None:
+        """Set the weight of a framework in a pool; the next cycle uses it.
+
+        :param weight: a number above 0; None goes back to the weight of the configuration.
+        :returns: ``{"fault"}`` when something cannot be used, else None.
+        """
+        try:
+            name = wire.text(framework, "framework", LONGEST_NAME)
+            if name not in FRAMEWORKS:
+                known = " or ".join(FRAMEWORKS)
+                raise BadMessage(f"framework: {name!r} is unknown: give {known}")
+            where = wire.text(pool, "pool", LONGEST_NAME, may_be_empty=True)
+            number = None if weight is None else wire.number_from_wire(weight, "weight")
+            if number == 0:
+                raise BadMessage("weight: 0 gives the framework nothing: give a number above 0")
+            self._set_weight(where, name, number)
+        except BadMessage as fault:
+            return {"fault": str(fault)}
+        return None
+
+    def shares(self, _context: Wire) -> list[Wire]:
+        """Give each framework's weight and shares, in each pool."""
+        snapshot, _ = self._engine.snapshot()
+        reserved = self._engine.reservations()
+        return [
+            row
+            for pool in snapshot.pools.values()
+            for row in _shares(pool, reserved)
+        ]
+
+    def candidates(self, _context: Wire) -> list[Wire]:
+        """Give the tasks whose move would give back what is borrowed, by pool and framework."""
+        return [
+            {"pool": pool, "framework": framework, "tasks": [task_to_wire(task) for task in tasks]}
+            for (pool, framework), tasks in self._engine.relief_candidates().items()
+        ]
+
+    def hosts(self, _context: Wire, names: Sequence[str] | None = None) -> list[Wire]:
+        """Give what is known of each host.
+
+        :param names: of those that are asked for; None for all.
+        """
+        snapshot, _ = self._engine.snapshot()
+        return [
+            self._host(record, age_s, snapshot)
+            for record, age_s in self._engine.records()
+            if names is None or record.report.host in names
+        ]
+
+    def _host(self, record: HostRecord, age_s: float, snapshot: Snapshot) -> Wire:
+        report = record.report
+        host: Host | None = snapshot.hosts.get(report.host)
+        score = self._engine.score_of(report.host)
+        return {
+            "host": report.host,
+            "pool": host.pool if host else DEFAULT_POOL,
+            "score": number_to_wire(score.score) if score else 1,
+            "score_from": score.source if score else "",
+            "cpu_model": report.hardware.cpu_model,
+            "memory_kind": report.hardware.memory_kind,
+            "fresh": bool(host and host.fresh),
+            "age_s": round(age_s, 1),
+            "capacity": _amounts(report.capacity.declared()),
+            "used": {
+                name: _amounts(used.declared())
+                for name, used in (host.used if host else {}).items()
+            },
+            "other": _amounts(host.other.declared()) if host else {},
+            "measured": dict(report.measured),
+            "squeezed": {name: number_to_wire(factor) for name, factor in report.squeezed.items()},
+            "faults": list(report.faults),
+            "tasks": [
+                {**task_to_wire(task), "measured": dict(report.task_measured.get(task.uuid, {}))}
+                for task in record.tasks.values()
+            ],
+        }
+
+
+def _amounts(declared: Mapping[str, Number]) -> Wire:
+    return {name: number_to_wire(amount) for name, amount in declared.items()}
+
+
+def _shares(pool: Pool, reserved: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
+    rows = []
+    for framework in pool.frameworks.values():
+        used = dominant_share(framework.used, pool.capacity)
+        rows.append(
+            {
+                "pool": pool.name,
+                "framework": framework.name,
+                "weight": number_to_wire(framework.weight),
+                "used": number_to_wire(used),
+                "key": number_to_wire(Fraction(used) / framework.weight),
+                "wanted": number_to_wire(dominant_share(framework.wanted, pool.capacity)),
+                "fair": number_to_wire(framework.fair_share),
+                "entitled": number_to_wire(framework.entitlement),
+                "floor": number_to_wire(framework.floor),
+                "borrowed": number_to_wire(framework.borrowed),
+                "owed": number_to_wire(framework.owed),
+                "rung": framework.rung.value,
+                "squeeze": number_to_wire(framework.squeeze),
+                "reservations": reserved.get((pool.name, framework.name), 0),
+            }
+        )
+    return rows

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cycle's inputs from the database, Placement and Nova."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from oslo_config import cfg
+from oslo_log import log
+
+from hybrid_sched.clients.nova import nova_client
+from hybrid_sched.clients.placement import placement_client
+from hybrid_sched.clients.session import ServiceFault
+from hybrid_sched.core.pools import Aggregate, PoolsFrom, pools_of
+from hybrid_sched.db import Database, DatabaseError
+from hybrid_sched.db.scores import ScoreStore
+from hybrid_sched.db.weights import WeightStore
+from hybrid_sched.quota.claims import Claims, ClaimsUnavailable
+from hybrid_sched.quota.engine import Engine
+from hybrid_sched.quota.inputs import CycleInputs
+
+LOG = log.getLogger(__name__)
+T = TypeVar("T")
+
+_AGGREGATES_PERIOD_S = 60.0
+
+
+class LiveInputs:
+    """Read weights, scores, pools and claims; what cannot be read stays as it was and is said once in the log.
+
+    :param conf: options of the groups ``[quota]``, ``[placement]`` and ``[nova]``.
+    :param database: of the weights and the scores.
+    :param engine: knows whose a guest or container is, and of which claims there is doubt.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, database: Database, engine: Engine) -> None:
+        self._options = conf.quota
+        self._weights = WeightStore(database)
+        self._scores = ScoreStore(database)
+        self._engine = engine
+        placement = placement_client(conf)
+        self._nova = nova_client(conf)
+        self._claims = (
+            None
+            if placement is None
+            else Claims(
+                placement,
+                self._nova,
+                engine.framework_of,
+                threads=conf.quota.placement_threads,
+                reread_s=conf.quota.claims_reread_s,
+            )
+        )
+        self._aggregates: tuple[Aggregate, ...] = ()
+        self._aggregates_due_s = 0.0
+        self._conflicts: tuple[str, ...] = ()
+        self._failing: set[str] = set()
+        self._last = CycleInputs()
+
+    def read(self) -> CycleInputs:
+        """Read them now."""
+        changed = self._tried("Placement", self._changed_claims, frozenset())
+        claims = self._claims
+        known_hosts = claims.known_hosts() if claims is not None else None
+        self._last = CycleInputs(
+            weights=self._tried("weights", self._weights.all, self._last.weights),
+            score_rows=self._tried("scores", self._scores.all, self._last.score_rows),
+            pool_of=self._pool_of(known_hosts),
+            claims_of=claims.of if claims is not None and known_hosts is not None else None,
+            claims_changed=changed,
+            known_hosts=known_hosts,
+        )
+        return self._last
+
+    def _changed_claims(self) -> frozenset[str]:
+        if self._claims is None:
+            return frozenset()
+        return frozenset(self._claims.refresh(self._engine.doubted_hosts()))
+
+    def _pool_of(self, known_hosts: frozenset[str] | None) -> Mapping[str, str]:
+        source = PoolsFrom(self._options.pools_from)
+        if source is PoolsFrom.NONE or self._nova is None:
+            return {}
+        now_s = time.monotonic()
+        if now_s >= self._aggregates_due_s:
+            self._aggregates_due_s = now_s + _AGGREGATES_PERIOD_S
+            self._aggregates = self._tried(
+                "host aggregates", self._nova.aggregates, self._aggregates
+            )
+        hosts = known_hosts or {host for each in self._aggregates for host in each.hosts}
+        pools = pools_of(hosts, self._aggregates, source)
+        for conflict in sorted(set(pools.conflicts) - set(self._conflicts)):
+            LOG.warning("%s.", conflict[:1].upper() + conflict[1:])
+        self._conflicts = pools.conflicts
+        return pools.of
+
+    def _tried(self, what: str, read: Callable[[], T], otherwise: T) -> T:
+        try:
+            result = read()
+        except (DatabaseError, ServiceFault, ClaimsUnavailable) as fault:
+            if what not in self._failing:
+                LOG.warning("%s: what was known before is used: %s", what.capitalize(), fault)
+            self._failing.add(what)
+            return otherwise
+        if what in self._failing:
+            LOG.info("%s can be read again.", what.capitalize())
+            self._failing.discard(what)
+        return result

@@ -24,7 +24,7 @@ from hybrid_sched.quota.cluster_state import ClusterState, Placing
 from hybrid_sched.quota.decisions import DecisionBook
 from hybrid_sched.quota.inputs import CycleInputs
 from hybrid_sched.quota.ledger import Ledger, Store
-from hybrid_sched.quota.squeeze import Factors, SqueezeOrders
+from hybrid_sched.quota.squeeze import Factors, SqueezeOrders, squeezed_pools
 from hybrid_sched.quota.statistics import HostRecord, ReportLimits, ReportRefused, Statistics
 from hybrid_sched.rpc.messages import HostReport
 
@@ -251,8 +251,12 @@ class Engine:
     def squeeze_due(self, orders: SqueezeOrders) -> Mapping[str, Factors]:
         """Give the factors of each host that must be told now."""
         with self._lock:
-            records = list(self._statistics.records().values())
-            return orders.due(self._allocator.snapshot, records, self._now_s())
+            snapshot = self._allocator.snapshot
+            hosts = set(self._statistics.squeezed)
+            if pools := squeezed_pools(snapshot):
+                hosts |= {host.name for host in snapshot.hosts.values() if host.pool in pools}
+            records = {h: record for h in hosts if (record := self._statistics.get(h)) is not None}
+            return orders.due(snapshot, records, self._now_s())
 
     def records(self) -> list[tuple[HostRecord, float]]:
         """Give what is known of each host, with its age in seconds."""

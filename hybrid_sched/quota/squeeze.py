@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from hybrid_sched.core.cluster import Snapshot
 from hybrid_sched.core.resources import Number
@@ -25,29 +25,31 @@ class SqueezeOrders:
         self._sent_at_s: dict[str, float] = {}
 
     def due(
-        self, snapshot: Snapshot, records: Iterable[HostRecord], now_s: float
+        self, snapshot: Snapshot, records: Mapping[str, HostRecord], now_s: float
     ) -> dict[str, Factors]:
         """Give the factors of each host that must be told now; no factors release it.
 
         :param snapshot: the newest.
-        :param records: of all hosts.
+        :param records: by host, of all whose tasks are squeezed or in a pool with a borrower to squeeze.
         :param now_s: the monotonic clock.
         """
-        wanted_in = {
-            pool.name: {f.name: f.squeeze for f in pool.frameworks.values() if f.squeeze < 1}
-            for pool in snapshot.pools.values()
-        }
+        wanted_in = squeezed_pools(snapshot)
         orders: dict[str, Factors] = {}
-        for record in records:
-            host = record.report.host
-            wanted = wanted_in[snapshot.pool_of(host).name]
-            applied = dict(record.report.squeezed)
-            if not wanted and not applied:
-                self._sent_at_s.pop(host, None)
-                continue
-            # Sent in this period already, the agent's next report will tell.
-            fresh = now_s - self._sent_at_s.get(host, -self._repeat_s) < self._repeat_s
-            if wanted != applied or not fresh:
+        for host, record in records.items():
+            wanted = wanted_in.get(snapshot.pool_of(host).name, {})
+            differs = wanted != dict(record.report.squeezed)
+            due = now_s - self._sent_at_s.get(host, -self._repeat_s) >= self._repeat_s
+            if differs or (wanted and due):
                 orders[host] = wanted
                 self._sent_at_s[host] = now_s
+        self._sent_at_s = {host: at for host, at in self._sent_at_s.items() if host in records}
         return orders
+
+
+def squeezed_pools(snapshot: Snapshot) -> dict[str, Factors]:
+    """Give the factors below 1 by pool, of pools that have any."""
+    factors = {
+        pool.name: {f.name: f.squeeze for f in pool.frameworks.values() if f.squeeze < 1}
+        for pool in snapshot.pools.values()
+    }
+    return {pool: each for pool, each in factors.items() if each}

@@ -72,6 +72,8 @@ class Statistics:
         self._records: OrderedDict[str, HostRecord] = OrderedDict()
         #: Names of the hosts that there are; None while that is not known.
         self.known_hosts: frozenset[str] | None = None
+        #: Hosts that report tasks with a reduced CPU weight.
+        self.squeezed: set[str] = set()
         self.refusals: Counter[str] = Counter()
 
     def accept(self, report: HostReport) -> HostRecord:
@@ -92,6 +94,10 @@ class Statistics:
                     tasks.setdefault(task.uuid, task)
         record = self._records[report.host] = HostRecord(report, self._now_s(), tasks)
         self._records.move_to_end(report.host)
+        if report.squeezed:
+            self.squeezed.add(report.host)
+        else:
+            self.squeezed.discard(report.host)
         return record
 
     def get(self, host: str) -> HostRecord | None:
@@ -103,6 +109,7 @@ class Statistics:
         silent = [record.report.host for record in self._older_than(self._limits.forget_after_s)]
         for name in silent:
             del self._records[name]
+            self.squeezed.discard(name)
         return silent
 
     def stale(self) -> Iterator[str]:

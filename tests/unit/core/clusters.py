@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Host, Snapshot
-from hybrid_sched.core.online import head_threshold
+from hybrid_sched.core.cluster import CONTAINER, DEFAULT_POOL, HYPERVISOR, Host, Pool, Snapshot
 from hybrid_sched.core.resources import Resources, Vector
 from hybrid_sched.core.shares import SharePolicy, charge, effective_pool, frameworks_of
+from hybrid_sched.core.tally import DemandDistribution
 
 
 def host(
@@ -44,18 +45,19 @@ def snapshot(
         SharePolicy(name, (weights or {}).get(name, 1), (lending or {}).get(name, 1))
         for name in (HYPERVISOR, CONTAINER)
     ]
-    threshold = head_threshold([Resources(memory_mb=each) for each in demands_mb], pool)
+    demands = DemandDistribution()
+    demands.change(Counter(Resources(memory_mb=each) for each in demands_mb))
+    frameworks = frameworks_of(
+        pool,
+        policies,
+        {policy.name: charge(hosts, policy.name) for policy in policies},
+        pending or {},
+        {CONTAINER: demands.upper_median(pool)},
+    )
     return Snapshot(
-        epoch="e",
+        term=1,
         version=1,
         taken_at_s=0.0,
-        pool=pool,
+        pools={DEFAULT_POOL: Pool(DEFAULT_POOL, pool, frameworks)},
         hosts={each.name: each for each in hosts},
-        frameworks=frameworks_of(
-            pool,
-            policies,
-            {policy.name: charge(hosts, policy.name) for policy in policies},
-            pending or {},
-            {CONTAINER: threshold},
-        ),
     )

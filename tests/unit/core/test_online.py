@@ -10,8 +10,16 @@ from clusters import host, snapshot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Framework, Host, Snapshot
-from hybrid_sched.core.online import Ranking, Role, head_threshold, rank
+from hybrid_sched.core.cluster import (
+    CONTAINER,
+    DEFAULT_POOL,
+    HYPERVISOR,
+    Framework,
+    Host,
+    Pool,
+    Snapshot,
+)
+from hybrid_sched.core.online import Ranking, Role, rank
 from hybrid_sched.core.resources import Number, Resources
 
 HOSTS = [
@@ -69,8 +77,8 @@ def test_the_ranking_tells_its_rule() -> None:
     ],
 )
 def test_heads_are_the_large_half(demands_mb: list[int], threshold: Fraction) -> None:
-    demands = [Resources(memory_mb=each) for each in demands_mb]
-    assert head_threshold(demands, Resources(memory_mb=100)) == threshold
+    made = snapshot([host("a")], demands_mb=demands_mb)
+    assert made.pools[DEFAULT_POOL].frameworks[CONTAINER].head_threshold == threshold
 
 
 @given(st.lists(st.integers(1, 100), min_size=1), st.permutations(NAMES))
@@ -98,7 +106,8 @@ def cluster(
         HYPERVISOR, 1, Resources(), Resources(*wanted), Fraction(1, 2), 0, 0, threshold
     )
     by_name = {each.name: each for each in hosts}
-    return Snapshot("epoch", 1, 0.0, POOL, by_name, {HYPERVISOR: framework})
+    pool = Pool(DEFAULT_POOL, POOL, {HYPERVISOR: framework})
+    return Snapshot(1, 1, 0.0, {DEFAULT_POOL: pool}, by_name)
 
 
 def room(
@@ -113,10 +122,6 @@ def order(ranking: Ranking, names: Sequence[str]) -> list[str]:
     """Sort hosts as the schedulers do."""
     weighed = sorted(zip(ranking.weights, names, strict=True), key=lambda each: -each[0])
     return [name for _, name in weighed]
-
-
-def test_the_threshold_is_of_dominant_shares() -> None:
-    assert head_threshold([(4, 200), (4, 0), (0, 80)], POOL[:2]) == Fraction(2, 10)
 
 
 @pytest.mark.parametrize(

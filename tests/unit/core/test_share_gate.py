@@ -10,7 +10,7 @@ from clusters import host, snapshot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Host, Snapshot
+from hybrid_sched.core.cluster import CONTAINER, DEFAULT_POOL, HYPERVISOR, Host, Pool, Snapshot
 from hybrid_sched.core.resources import (
     Number,
     Resources,
@@ -138,7 +138,7 @@ def test_what_is_admitted_fits_the_host_and_leaves_the_others_share_alone(
     for name in ShareGate(made).judge(request(asked_mb), list(made.hosts)).admitted:
         guests, containers = loads[int(name)]
         assert guests + containers + asked_mb <= 100
-        limit = 1 - made.frameworks[HYPERVISOR].floor
+        limit = 1 - made.pools[DEFAULT_POOL].frameworks[HYPERVISOR].floor
         assert Fraction(held + asked_mb, 100 * len(loads)) <= limit
 
 
@@ -155,7 +155,8 @@ def taken(
     pool = effective_pool(hosts)
     used = {policy.name: charge(hosts, policy.name) for policy in policies}
     frameworks = frameworks_of(pool, policies, used, pending or {}, {})
-    return Snapshot("epoch", 1, 0.0, pool, {host.name: host for host in hosts}, frameworks)
+    home = Pool(DEFAULT_POOL, pool, frameworks)
+    return Snapshot(1, 1, 0.0, {DEFAULT_POOL: home}, {host.name: host for host in hosts})
 
 
 def guest(vcpu: Number = 0, memory_mb: Number = 0, **changes: object) -> Request:
@@ -358,11 +359,11 @@ def stories(draw: st.DrawFn) -> Story:
 
 def owed(made: Snapshot, name: str) -> Vector:
     """Say what a framework is sure of: what it wants or keeps, at most its part of the pool by weight."""
-    framework = made.frameworks[name]
-    whole = sum(each.weight for each in made.frameworks.values())
-    wanted = dominant_share(framework.wanted, made.pool)
+    framework = made.pools[DEFAULT_POOL].frameworks[name]
+    whole = sum(each.weight for each in made.pools[DEFAULT_POOL].frameworks.values())
+    wanted = dominant_share(framework.wanted, made.pools[DEFAULT_POOL].capacity)
     sure = min(max(wanted, framework.floor), Fraction(framework.weight) / whole)
-    return scale(Fraction(sure) / wanted, framework.wanted) if wanted else scale(sure, made.pool)
+    return scale(Fraction(sure) / wanted, framework.wanted) if wanted else scale(sure, made.pools[DEFAULT_POOL].capacity)
 
 
 @given(stories())
@@ -375,22 +376,51 @@ def test_what_is_admitted_overfills_no_host_and_takes_no_more_than_share_and_loa
         made = taken(*hosts, policies=policies, pending=pending)
         verdict = ShareGate(made, allow_unreported=False).judge(asked, made.hosts)
         assert {*verdict.admitted, *verdict.refused} == set(made.hosts)
-        framework = made.frameworks[asked.framework]
-        (other,) = set(made.frameworks) - {asked.framework}
+        framework = made.pools[DEFAULT_POOL].frameworks[asked.framework]
+        (other,) = set(made.pools[DEFAULT_POOL].frameworks) - {asked.framework}
         part = Fraction(framework.weight) / sum(policy.weight for policy in policies)
         for each in hosts:
             holds = add(total(each.used.values(), len(each.capacity)), asked.demand)
             charged = add(framework.used, scale(each.score * asked.count, asked.demand))
             if each.name in verdict.admitted:
                 assert fits(holds, each.capacity)
-                assert fits(add(charged, owed(made, other)), made.pool)
+                assert fits(add(charged, owed(made, other)), made.pools[DEFAULT_POOL].capacity)
             elif verdict.refused[each.name].rule is Rule.HOST_ROOM:
                 assert not fits(holds, each.capacity)
             else:
                 # Within its part by weight nobody is refused for the sake of the other.
-                assert dominant_share(charged, made.pool) > part
+                assert dominant_share(charged, made.pools[DEFAULT_POOL].capacity) > part
         if verdict.admitted:
             index = next(i for i, each in enumerate(hosts) if each.name == verdict.admitted[0])
             held = hosts[index].used.get(asked.framework, Resources())
             now = {asked.framework: Resources(*add(held, asked.demand))}
             hosts[index] = dataclasses.replace(hosts[index], used={**hosts[index].used, **now})
+
+
+def two_pools() -> Snapshot:
+    """Make a cluster of which half, the pool gold, has weights of its own."""
+    base = snapshot([host("a", containers_mb=40)], lending={HYPERVISOR: 0})
+    gold = snapshot([host("b", containers_mb=40)], weights={CONTAINER: 4}, lending={HYPERVISOR: 0})
+    home = dataclasses.replace(gold.pools[DEFAULT_POOL], name="gold")
+    hosts = {**base.hosts, "b": dataclasses.replace(gold.hosts["b"], pool="gold")}
+    return dataclasses.replace(base, pools={**base.pools, "gold": home}, hosts=hosts)
+
+
+def test_each_pool_has_a_share_of_its_own() -> None:
+    verdict = ShareGate(two_pools()).judge(request(20), ["a", "b"])
+    assert verdict.admitted == ("b",)
+    assert "in pool" not in verdict.refused["a"].text
+    verdict = ShareGate(two_pools()).judge(request(45), ["a", "b"])
+    assert verdict.admitted == ()
+    assert "would hold 85.0 % of memory_mb in pool gold" in verdict.refused["b"].text
+
+
+def test_a_host_that_nobody_knows_counts_to_the_default_pool() -> None:
+    assert ShareGate(two_pools()).judge(request(20), ["new"]).admitted == ()
+    assert two_pools().pool_of("new").name == DEFAULT_POOL
+
+
+def test_what_is_charged_to_nobody_takes_room_all_the_same() -> None:
+    made = dataclasses.replace(host("a", guests_mb=30), other=Resources(memory_mb=50))
+    assert judge(snapshot([made]), request(20))["a"] == "admitted"
+    assert judge(snapshot([made]), request(21))["a"] == "host_room"

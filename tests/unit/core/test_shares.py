@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Framework, Host
+from hybrid_sched.core.drf import Holding, reclaim
 from hybrid_sched.core.resources import Resources, dominant_share, fits, scale, total
 from hybrid_sched.core.shares import (
     SharePolicy,
@@ -137,6 +138,7 @@ def test_a_framework_is_described_as_a_whole_and_the_order_of_the_policies_is_ke
                 entitlement=Fraction(3, 8),
                 floor=Fraction(3, 8),
                 head_threshold=QUARTER,
+                owed=Fraction(1, 12),
             ),
         ),
         (
@@ -293,3 +295,31 @@ def test_each_gets_its_want_or_its_weighted_part_and_all_together_fit(situation)
         grown = ceiling(POOL, frameworks, framework.name, framework.wanted)
         assert grown >= framework.entitlement
     assert fits(total(held, LENGTH), POOL)
+
+
+@given(
+    st.tuples(st.integers(0, 12), st.integers(0, 12)),
+    st.tuples(st.integers(0, 12), st.integers(0, 12)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+)
+def test_borrowed_and_owed_are_those_of_reclaim(
+    held: tuple[int, int], more: tuple[int, int], weights: tuple[int, int]
+) -> None:
+    units = (Resources(vcpu=1, memory_mb=2), Resources(vcpu=3, memory_mb=1))
+    wanted = [u + m for u, m in zip(held, more, strict=True)]
+    shares = two(
+        weights,
+        used=[scale(n, unit) for n, unit in zip(held, units, strict=True)],
+        pending=[scale(n, unit) for n, unit in zip(more, units, strict=True)],
+    )
+    holdings = [
+        Holding(unit, used, want, weight)
+        for unit, used, want, weight in zip(units, held, wanted, weights, strict=True)
+    ]
+    # In units there, in dominant shares here.
+    for framework, unit, balance in zip(
+        shares.values(), units, reclaim(POOL, holdings), strict=True
+    ):
+        one = dominant_share(unit, POOL)
+        assert framework.borrowed == balance.borrowed * one
+        assert framework.owed == balance.owed * one

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -36,7 +35,7 @@ class Database:
     It connects at its first use, so that it may be made before a process forks. Threads may share it.
 
     :param connection_url: of SQLAlchemy, for example ``mysql+pymysql://USER:PASSWORD@HOST/hybrid_sched``.
-    :param create_missing: let :meth:`check` make the tables of an empty database.
+    :param create_missing: let :meth:`check` make the tables where there are none.
     :param engine_options: of ``oslo_db.sqlalchemy.engines.create_engine``. With ``max_retries`` the first use waits for a
         database that is away.
     :raises DatabaseError: when the URL cannot be read.
@@ -111,7 +110,7 @@ class Database:
         return self.read(migrations.current)
 
     def check(self) -> None:
-        """See that the schema is that of this release.
+        """See that the schema is that of this release, or make it where ``create_missing`` says so.
 
         :raises DatabaseNotReady: when it is not.
         :raises DatabaseError: when the database cannot be used.
@@ -149,9 +148,10 @@ class Database:
             reraise=True,
         )
         try:
-            return attempts(self._once, work, options)
+            result: T = attempts(self._once, work, options)
         except FAULTS as fault:
             raise explained(fault, self._url) from fault
+        return result
 
     def _once(self, work: Work[T], options: dict[str, bool]) -> T:
         with self._open().connect() as connection:

@@ -44,9 +44,7 @@ class ScoreStore:
         statement = HARDWARE_SCORES.delete().where(
             _COLUMNS.cpu_model == cpu_model, _COLUMNS.memory_kind == memory_kind
         )
-        return self._database.write(
-            lambda connection: connection.execute(statement).rowcount > 0
-        )
+        return self._database.write(lambda connection: connection.execute(statement).rowcount > 0)
 
     def import_rows(self, rows: Iterable[ScoreRow], *, replace: bool = False) -> None:
         """Set many scores, all or none.

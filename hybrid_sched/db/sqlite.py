@@ -32,16 +32,20 @@ def make_file(path: Path) -> None:
     try:
         path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S)) as connection:
-            # A commit then waits for the disk once, not four times. The file remembers the mode, and it cannot be changed
-            # while others use it, who then have changed it.
-            with contextlib.suppress(sqlite3.OperationalError):
-                connection.execute("PRAGMA journal_mode = WAL")
+            _log_ahead(connection)
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise DatabaseError(
             f"The database {path} cannot be made ({reason}). Make the folder {path.parent}, owned by the account that runs "
             "this, or name another file in [database] connection."
         ) from None
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Let a commit wait for the disk once, not four times, and readers not at all; the file remembers it."""
+    # It cannot be changed while others use the file, who then have changed it.
+    with contextlib.suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def prepare(engine: sa.Engine, *, durable: bool) -> sa.PoolProxiedConnection:

@@ -9,7 +9,10 @@ import sqlalchemy as sa
 
 
 def upsert(
-    connection: sa.Connection, table: sa.Table, key: Mapping[str, object], values: Mapping[str, object]
+    connection: sa.Connection,
+    table: sa.Table,
+    key: Mapping[str, object],
+    values: Mapping[str, object],
 ) -> None:
     """Set the values of the row with a key, which is made when it is missing."""
     is_it = sa.and_(*(table.c[name] == value for name, value in key.items()))

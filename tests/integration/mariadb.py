@@ -22,7 +22,9 @@ PASSWORD = "not-for-logs"
 def why_not() -> str | None:
     """Say why no server can be started here; None when one can."""
     missing = [name for name in _PROGRAMS if shutil.which(name) is None]
-    return f"{missing[0]} is missing: install mariadb-server-core (make packages)" if missing else None
+    return (
+        f"{missing[0]} is missing: install mariadb-server-core (make packages)" if missing else None
+    )
 
 
 class Server:

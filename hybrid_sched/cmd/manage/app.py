@@ -47,7 +47,7 @@ class ManageApp(App):
             "--config-file",
             action="append",
             metavar="PATH",
-            help="configuration file that names the message broker; by default that of the services",
+            help="configuration file that names the message broker and the database; by default that of the services",
         )
         parser.add_argument(
             "--timeout",
@@ -59,10 +59,10 @@ class ManageApp(App):
         return parser
 
     def configure_logging(self) -> None:
-        """Keep the bus quiet unless debugging: what it would say is said in one sentence by us."""
+        """Keep the bus and the database quiet unless debugging: what it would say is said in one sentence by us."""
         super().configure_logging()
         if not self.options.debug:
-            for name in ("oslo", "oslo_messaging", "amqp", "kombu"):
+            for name in ("oslo", "oslo_messaging", "oslo_db", "alembic", "amqp", "kombu"):
                 logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
     def initialize_app(self, argv: Sequence[str]) -> None:

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables as they are in this release; the migrations lead to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+
+LONGEST_NAME = 255
+
+METADATA = sa.MetaData()
+
+
+def name_type(length: int = LONGEST_NAME) -> sa.types.TypeEngine[str]:
+    """Give the type of a name, which MySQL would compare without regard to case and accents."""
+    exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
+    return sa.String(length).with_variant(exact, "mysql", "mariadb")
+
+
+def _column(name: str, type_: Any, **options: Any) -> sa.Column[Any]:
+    return sa.Column(name, type_, nullable=options.pop("nullable", False), **options)
+
+
+#: One row: the newest term of office of a leader, which fences off the ones before.
+TERMS = sa.Table(
+    "terms",
+    METADATA,
+    _column("id", sa.Integer, primary_key=True, autoincrement=False),
+    _column("term", sa.BigInteger),
+    _column("holder", name_type()),
+    _column("since", sa.Double),
+)
+
+#: Weights as exact numbers, an integer or ``a/b``; the pool '' is the default one.
+FRAMEWORK_WEIGHTS = sa.Table(
+    "framework_weights",
+    METADATA,
+    _column("pool", name_type(), primary_key=True),
+    _column("framework", name_type(), primary_key=True),
+    _column("weight", sa.String(255)),
+)
+
+#: Scores of hardware as exact numbers, by glob patterns.
+HARDWARE_SCORES = sa.Table(
+    "hardware_scores",
+    METADATA,
+    _column("id", sa.Integer, primary_key=True),
+    _column("cpu_model", name_type()),
+    _column("memory_kind", name_type()),
+    _column("score", sa.String(64)),
+    _column("note", name_type()),
+    sa.UniqueConstraint("cpu_model", "memory_kind", name="uniq_hardware_scores_patterns"),
+)
+
+#: Demand (JSON, per task) that is promised and not on a host yet; times are Unix time.
+RESERVATIONS = sa.Table(
+    "reservations",
+    METADATA,
+    _column("request_uuid", name_type(), primary_key=True),
+    _column("framework", name_type()),
+    _column("demand", sa.Text),
+    _column("count", sa.Integer),
+    _column("host", name_type(), nullable=True),
+    _column("created_at", sa.Double),
+    _column("expires_at", sa.Double),
+    _column("term", sa.BigInteger),
+)

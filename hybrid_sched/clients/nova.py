@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What we read of Nova."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from keystoneauth1 import adapter
+from oslo_config import cfg
+
+from hybrid_sched.clients.session import ServiceFault, adapter_of, get
+from hybrid_sched.core.pools import Aggregate
+from hybrid_sched.rpc import wire
+
+#: The first with which migrations have uuids (Pike).
+MICROVERSION = "2.59"
+#: Statuses of a migration that is not over, in the order in which one goes through them. Nova filters by one at a time.
+STATUSES = (
+    "accepted",
+    "pre-migrating",
+    "queued",
+    "preparing",
+    "running",
+    "running (post-copy)",
+    "migrating",
+    "post-migrating",
+    "finished",
+    "confirming",
+    "reverting",
+)
+_ROLE = "the role admin, or a policy of Nova that lets the user list them"
+_LONGEST_NAME = 255
+_MOST = 100_000
+_MOST_PAGES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """A guest on its way to another host, or to another size.
+
+    :param uuid: its own; it is the consumer of the claim of the source.
+    :param instance_uuid: of the guest.
+    :param source: host that is left, where Nova tells hosts.
+    :param target: host that is gone to, where it is chosen and Nova tells hosts.
+    :param status: one of :data:`STATUSES`.
+    """
+
+    uuid: str
+    instance_uuid: str
+    source: str | None
+    target: str | None
+    status: str
+
+
+class NovaClient:
+    """Reads Nova; may be used by several threads at once.
+
+    :param service: adapter that asks with :data:`MICROVERSION`.
+    """
+
+    def __init__(self, service: adapter.Adapter) -> None:
+        self._service = service
+
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        """List the host aggregates.
+
+        :raises ServiceFault: when Nova does not answer as it should.
+        """
+        path = "/os-aggregates"
+        answer = get(self._service, path, role=_ROLE)
+        try:
+            entries = wire.sequence(answer.get("aggregates"), "aggregates", _MOST)
+            return tuple(
+                _aggregate(entry, f"aggregates[{index}]") for index, entry in enumerate(entries)
+            )
+        except wire.BadMessage as fault:
+            raise _bad_answer(path, fault) from None
+
+    def migrations_in_progress(self) -> tuple[Migration, ...]:
+        """List the migrations that are not over.
+
+        One that goes on while it is asked for is seen all the same, since its statuses are asked for in its own order.
+
+        :raises ServiceFault: when Nova does not answer as it should.
+        """
+        found = {
+            migration.uuid: migration
+            for status in STATUSES
+            for migration in self._migrations(status)
+        }
+        return tuple(found.values())
+
+    def _migrations(self, status: str) -> list[Migration]:
+        path = "/os-migrations"
+        found: list[Migration] = []
+        params = {"status": status}
+        for _ in range(_MOST_PAGES):
+            answer = get(self._service, path, params, role=_ROLE)
+            try:
+                entries = wire.sequence(answer.get("migrations"), "migrations", _MOST)
+                page = [
+                    _migration(entry, f"migrations[{index}]") for index, entry in enumerate(entries)
+                ]
+                is_last = not wire.sequence(
+                    answer.get("migrations_links", []), "migrations_links", _MOST
+                )
+            except wire.BadMessage as fault:
+                raise _bad_answer(path, fault) from None
+            found += page
+            if is_last or not page:
+                return found
+            params = {"status": status, "marker": page[-1].uuid}
+        raise ServiceFault(f"GET {path} of compute: more than {_MOST_PAGES} pages are {status}")
+
+
+def nova_client(conf: cfg.ConfigOpts) -> NovaClient | None:
+    """Make the client from the group ``[nova]``; None when no authentication is configured there.
+
+    :raises BadClientOption: when the options cannot be used.
+    """
+    service = adapter_of(conf, "nova", MICROVERSION)
+    return None if service is None else NovaClient(service)
+
+
+def _aggregate(entry: object, where: str) -> Aggregate:
+    fields = wire.mapping(entry, where)
+    metadata = wire.mapping(fields.get("metadata"), f"{where}.metadata")
+    hosts = wire.sequence(fields.get("hosts"), f"{where}.hosts", _MOST)
+    return Aggregate(
+        name=wire.text(fields.get("name"), f"{where}.name", _LONGEST_NAME),
+        availability_zone=_text_or_none(
+            fields.get("availability_zone"), f"{where}.availability_zone"
+        ),
+        hosts=tuple(wire.text(host, f"{where}.hosts", _LONGEST_NAME) for host in hosts),
+        metadata={
+            name: _string(value, f"{where}.metadata.{name[:64]}")
+            for name, value in metadata.items()
+        },
+    )
+
+
+def _migration(entry: object, where: str) -> Migration:
+    fields = wire.mapping(entry, where)
+    uuid, instance_uuid, status = (
+        wire.text(fields.get(key), f"{where}.{key}", _LONGEST_NAME)
+        for key in ("uuid", "instance_uuid", "status")
+    )
+    source, target = (
+        _text_or_none(fields.get(key), f"{where}.{key}")
+        for key in ("source_compute", "dest_compute")
+    )
+    return Migration(uuid, instance_uuid, source, target, status)
+
+
+def _text_or_none(value: object, where: str) -> str | None:
+    return None if value is None else wire.text(value, where, _LONGEST_NAME)
+
+
+def _string(value: object, where: str) -> str:
+    """Take whatever operators wrote for others: it is no fault that we could not print it."""
+    if not isinstance(value, str):
+        raise wire.BadMessage(f"{where}: is not a string")
+    return value
+
+
+def _bad_answer(path: str, fault: wire.BadMessage) -> ServiceFault:
+    return ServiceFault(f"GET {path} of compute: the answer cannot be used: {fault}")

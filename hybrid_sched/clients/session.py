@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How services of the cloud are asked: authentication, microversion, retries and time limits, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tenacity
+from keystoneauth1 import adapter, exceptions, loading
+from oslo_config import cfg
+
+from hybrid_sched.conf.clients import BadClientOption
+from hybrid_sched.rpc.wire import Wire, mapping
+
+# No status_code_retries of keystoneauth: it would sleep for as long as a Retry-After header says.
+_RETRIED = (
+    exceptions.BadGateway,
+    exceptions.ServiceUnavailable,
+    exceptions.GatewayTimeout,
+)
+_ATTEMPTS = 3
+
+
+class ServiceFault(Exception):
+    """A service of the cloud did not answer as it should; the text is a sentence without the full stop.
+
+    :param status: of HTTP, where there was an answer.
+    """
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def adapter_of(conf: cfg.ConfigOpts, group: str, microversion: str) -> adapter.Adapter | None:
+    """Make the adapter of a service from the options of its group.
+
+    :param conf: options, with the group registered.
+    :param group: ``placement`` or ``nova``.
+    :param microversion: of all calls.
+    :returns: the adapter, or None when no authentication is configured.
+    :raises BadClientOption: when the options cannot be used.
+    """
+    try:
+        auth = loading.load_auth_from_conf_options(conf, group)
+        if auth is None:
+            return None
+        session = loading.load_session_from_conf_options(conf, group, auth=auth)
+        return loading.load_adapter_from_conf_options(
+            conf, group, session=session, default_microversion=microversion
+        )
+    except (exceptions.ClientException, cfg.Error, TypeError) as error:
+        raise BadClientOption(f"[{group}]: {error}") from None
+
+
+def get(
+    service: adapter.Adapter, path: str, params: Mapping[str, str] | None = None, *, role: str
+) -> Wire:
+    """Ask a service for a JSON object, a few times where it says that it is only busy.
+
+    :param service: whom.
+    :param path: below its endpoint.
+    :param params: of the query.
+    :param role: that the call needs, for whoever reads of a refusal.
+    :raises ServiceFault: when there is no answer, another status than 200, or no JSON object.
+    :raises BadMessage: when the answer is no object.
+    """
+    asked = f"GET {path} of {service.service_type}"
+    try:
+        answer = _patiently(service, path, dict(params or {}))
+    except (exceptions.Unauthorized, exceptions.Forbidden) as error:
+        status = error.http_status
+        raise ServiceFault(f"{asked} was refused ({status}): it needs {role}", status) from None
+    except exceptions.HttpError as error:
+        raise ServiceFault(f"{asked}: {_shown(error)}", error.http_status) from None
+    except exceptions.ClientException as error:
+        raise ServiceFault(f"{asked}: {_shown(error)}") from None
+    try:
+        return dict(mapping(answer.json(), asked))
+    except ValueError as error:
+        raise ServiceFault(f"{asked}: the answer cannot be read: {_shown(error)}") from None
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type(_RETRIED),
+    stop=tenacity.stop_after_attempt(_ATTEMPTS),
+    wait=tenacity.wait_random_exponential(multiplier=0.2, max=1),
+    reraise=True,
+)
+def _patiently(service: adapter.Adapter, path: str, params: dict[str, str]) -> adapter.Response:
+    return service.get(path, params=params)
+
+
+def _shown(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:297]}..."

@@ -18,7 +18,7 @@ from hybrid_sched.loading import PluginNotFound  # noqa: E402
 
 def main() -> int:
     """Run the agent until it is told to stop."""
-    return serve("hybrid-sched-agent", AgentService, agent, check=_check)
+    return serve("hybrid-sched-agent", AgentService, (agent,), _check)
 
 
 def _check(conf: cfg.ConfigOpts) -> None:

@@ -7,14 +7,41 @@ from hybrid_sched.cmd.threads import use_native_threads
 
 use_native_threads()
 
+from oslo_config import cfg  # noqa: E402
+
+from hybrid_sched.clients.nova import nova_client  # noqa: E402
+from hybrid_sched.clients.placement import placement_client  # noqa: E402
 from hybrid_sched.cmd.service import serve  # noqa: E402
-from hybrid_sched.conf import quota  # noqa: E402
+from hybrid_sched.conf import clients, coordination, database, metrics, quota  # noqa: E402
+from hybrid_sched.db import Database, DatabaseError, DatabaseNotReady  # noqa: E402
 from hybrid_sched.quota.service import QuotaService  # noqa: E402
 
 
 def main() -> int:
     """Run the engine until it is told to stop."""
-    return serve("hybrid-sched-engine", QuotaService, quota, quota.sharing_rules)
+    options = (quota, coordination, database, clients, metrics)
+    return serve("hybrid-sched-engine", QuotaService, options, check)
+
+
+def check(conf: cfg.ConfigOpts) -> None:
+    """Refuse options that cannot be used, and a database that must be made ready first.
+
+    :raises ValueError: with a sentence that says what to do.
+    """
+    quota.sharing_rules(conf)
+    placement_client(conf)
+    if nova_client(conf) is None and conf.quota.pools_from != "none":
+        raise ValueError("[quota] pools_from: pools are read of Nova: set [nova] auth_type")
+    base = Database(**{**database.parameters(conf), "max_retries": 0})
+    try:
+        base.check()
+    except DatabaseNotReady as error:
+        raise ValueError(str(error)) from None
+    except DatabaseError:
+        # One that is away may come back; the service waits for it and says so.
+        return
+    finally:
+        base.close()
 
 
 if __name__ == "__main__":

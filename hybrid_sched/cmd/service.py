@@ -4,43 +4,52 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 import cotyledon
 from oslo_config import cfg
 from oslo_log import log
+from oslo_reports import guru_meditation_report as gmr
+from oslo_reports import opts as gmr_opts
+
+from hybrid_sched import version
 
 
 def serve(
     program: str,
     service: type[cotyledon.Service],
-    options: ModuleType,
-    check: Callable[[cfg.ConfigOpts], object] | None = None,
+    options: Sequence[ModuleType],
+    check: Callable[[cfg.ConfigOpts], object],
 ) -> int:
     """Read options, set up logging and run a service until it is told to stop.
 
+    SIGUSR2 makes it write a report of its threads and options (oslo.reports).
+
     :param program: name, for messages and the configuration file.
     :param service: made with the worker's number and the options.
-    :param options: module of the service's own options.
+    :param options: modules of the service's own options, each with ``register``.
     :param check: refuses options that cannot be used, with a ``ValueError`` that names the option.
     :returns: the exit code.
     """
     conf = cfg.CONF
     log.register_options(conf)
-    options.register(conf)
+    gmr_opts.set_defaults(conf)
+    for module in options:
+        module.register(conf)
     try:
-        conf(sys.argv[1:], project="hybrid-sched", prog=program)
-        for option in options.OPTIONS:
-            # A value is looked at only when it is read.
-            conf[options.GROUP.name][option.name]
-        if check is not None:
-            check(conf)
+        conf(sys.argv[1:], project="hybrid-sched", prog=program, version=version.version_string())
+        for module in options:
+            for option in getattr(module, "OPTIONS", ()):
+                # A value is looked at only when it is read.
+                conf[module.GROUP.name][option.name]
+        check(conf)
     except (cfg.Error, ValueError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 1
     log.set_defaults(default_log_levels=[*log.get_default_log_levels(), "cotyledon=WARNING"])
     log.setup(conf, program)
+    gmr.TextGuruMeditation.setup_autorun(version, conf=conf)
     manager = cotyledon.ServiceManager()
     manager.add(service, workers=1, args=(conf,))
     manager.run()

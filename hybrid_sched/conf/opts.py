@@ -5,12 +5,19 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
-from hybrid_sched.conf import agent, client, quota
+from hybrid_sched.conf import agent, client, clients, coordination, metrics, quota
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
     """List the options of our own programs."""
-    return [(quota.GROUP, quota.OPTIONS), (agent.GROUP, agent.OPTIONS)]
+    return [
+        (quota.GROUP, quota.OPTIONS),
+        (coordination.GROUP, coordination.OPTIONS),
+        (clients.PLACEMENT, clients.sample_options(clients.PLACEMENT)),
+        (clients.NOVA, clients.sample_options(clients.NOVA)),
+        (metrics.GROUP, metrics.OPTIONS),
+        (agent.GROUP, agent.OPTIONS),
+    ]
 
 
 def list_client_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:

@@ -34,6 +34,9 @@ class Rung(StrEnum):
     RELIEVE = "relieve"
 
 
+_NOTHING = Resources()
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One guest or container that holds resources on a host.
@@ -77,7 +80,7 @@ class Host:
     task_count: int = 0
     fresh: bool = True
     pool: str = DEFAULT_POOL
-    other: Resources = Resources()
+    other: Resources = _NOTHING
     free: Vector = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:

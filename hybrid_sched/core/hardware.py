@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from hybrid_sched.core.resources import Number, exact
 
 ANY = "*"
+#: Where the score of unknown hardware comes from.
+DEFAULT_SOURCE = "default"
 LONGEST_PATTERN = 255
 LONGEST_NOTE = 255
 # "a/b" has to fit into the database.
@@ -29,6 +31,9 @@ class Hardware:
 
     cpu_model: str = ""
     memory_kind: str = ""
+
+
+UNKNOWN = Hardware()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +92,11 @@ class HostScore:
     """The score of one host.
 
     :param score: in (0, 1].
-    :param row: where it comes from; None for the default of unknown hardware.
+    :param source: where it comes from: the patterns of a row, ``option``, or ``default`` for unknown hardware.
     """
 
     score: Number
-    row: ScoreRow | None
+    source: str
 
 
 def score_of(hardware: Hardware, rows: Iterable[ScoreRow], default: Number = 1) -> HostScore:
@@ -103,7 +108,9 @@ def score_of(hardware: Hardware, rows: Iterable[ScoreRow], default: Number = 1) 
     :param default: the score of hardware that no row matches.
     """
     found = min((row for row in rows if row.matches(hardware)), key=ScoreRow._rank, default=None)
-    return HostScore(default if found is None else found.score, found)
+    if found is None:
+        return HostScore(default, DEFAULT_SOURCE)
+    return HostScore(found.score, f"{found.cpu_model}, {found.memory_kind}")
 
 
 def _check_pattern(field: str, pattern: str) -> None:

@@ -51,9 +51,7 @@ class Ladder:
         """
         climbed = {}
         for name, framework in frameworks.items():
-            others_owed = any(
-                other.owed > 0 for key, other in frameworks.items() if key != name
-            )
+            others_owed = any(other.owed > 0 for key, other in frameworks.items() if key != name)
             if not (framework.borrowed > 0 and others_owed):
                 self.since_s.pop(name, None)
                 climbed[name] = framework

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from hybrid_sched.core.cluster import DEFAULT_POOL
+
 #: Metadata of an aggregate that puts its hosts into the pool that it names.
 POOL_METADATA = "hybrid_sched:pool"
-#: Pool of the hosts that nothing puts into another.
-DEFAULT_POOL = ""
 
 
 class PoolsFrom(StrEnum):

@@ -24,18 +24,20 @@ _AT_ONCE = 500
 class StoredReservation:
     """Demand that is promised and not on a host yet.
 
-    :param demand: of each task.
+    :param request_uuid: of the guest or container.
+    :param framework: who asked.
+    :param pool: in which it counts.
+    :param demand: of each task, unscored.
     :param count: tasks of the request.
-    :param host: where it will be; None when it is not known.
     :param created_at_s: Unix time.
     :param expires_at_s: Unix time at which it ends if the task has not appeared.
     """
 
     request_uuid: str
     framework: str
+    pool: str
     demand: Resources
     count: int
-    host: str | None
     created_at_s: float
     expires_at_s: float
 
@@ -103,9 +105,9 @@ def _to_row(reservation: StoredReservation, term: int) -> dict[str, Any]:
     return {
         "request_uuid": reservation.request_uuid,
         "framework": reservation.framework,
+        "pool": reservation.pool,
         "demand": json.dumps(demand),
         "count": reservation.count,
-        "host": reservation.host,
         "created_at": reservation.created_at_s,
         "expires_at": reservation.expires_at_s,
         "term": term,
@@ -123,9 +125,9 @@ def _from_row(row: sa.RowMapping) -> StoredReservation:
     return StoredReservation(
         row["request_uuid"],
         row["framework"],
+        row["pool"],
         demand,
         row["count"],
-        row["host"],
         row["created_at"],
         row["expires_at"],
     )

@@ -43,7 +43,7 @@ class Allocator:
     :param clock_s: Unix time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         term: int,
         state: ClusterState,
@@ -71,8 +71,6 @@ class Allocator:
         :returns: the new snapshot.
         """
         changed = self._state.refresh(placing, everything=everything)
-        if everything:
-            self._state.rebuild_sums()
         self._reservations.settle(self._state.is_placed)
         self._pending.settle(self._state.is_placed)
         pools = {name: self._pool(name, rules) for name in sorted(self._state.tallies)}

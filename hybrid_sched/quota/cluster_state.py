@@ -136,7 +136,7 @@ class ClusterState:
         """Bring ``hosts`` and the sums up to date.
 
         :param placing: scores and pools.
-        :param everything: look at every host, because scores or pools changed.
+        :param everything: look at every host and sum up anew, because scores or pools changed.
         :returns: names of the hosts that came, changed or went.
         """
         while self._outdated:
@@ -153,8 +153,7 @@ class ClusterState:
         """Work the sums out anew from the hosts."""
         pools = {host.pool for host in self.hosts.values()} | {DEFAULT_POOL}
         self.tallies = {
-            pool: Tally(host for host in self.hosts.values() if host.pool == pool)
-            for pool in pools
+            pool: Tally(host for host in self.hosts.values() if host.pool == pool) for pool in pools
         }
 
     def _remake(self, name: str, placing: Placing) -> bool:

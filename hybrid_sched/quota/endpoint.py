@@ -129,11 +129,7 @@ class EngineEndpoint:
         """Give each framework's weight and shares, in each pool."""
         snapshot, _ = self._engine.snapshot()
         reserved = self._engine.reservations()
-        return [
-            row
-            for pool in snapshot.pools.values()
-            for row in _shares(pool, reserved)
-        ]
+        return [row for pool in snapshot.pools.values() for row in _shares(pool, reserved)]
 
     def candidates(self, _context: Wire) -> list[Wire]:
         """Give the tasks whose move would give back what is borrowed, by pool and framework."""

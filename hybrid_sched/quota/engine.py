@@ -17,7 +17,7 @@ from hybrid_sched.core.cluster import DEFAULT_POOL, Rung, Snapshot, Task
 from hybrid_sched.core.decision import Decision, Stage
 from hybrid_sched.core.hardware import HostScore, score_of
 from hybrid_sched.core.ladder import candidates
-from hybrid_sched.core.resources import scale
+from hybrid_sched.core.resources import Number, scale
 from hybrid_sched.core.share_gate import Request, share_refusal
 from hybrid_sched.quota.allocator import Allocator, CycleRules
 from hybrid_sched.quota.cluster_state import ClusterState, Placing
@@ -294,7 +294,7 @@ class Engine:
                         found[pool.name, framework.name] = named
             return found
 
-    def _tasks_of(self, snapshot: Snapshot, pool: str, framework: str) -> list[tuple[Task, object]]:
+    def _tasks_of(self, snapshot: Snapshot, pool: str, framework: str) -> list[tuple[Task, Number]]:
         return [
             (task, host.score)
             for host in snapshot.hosts.values()
@@ -310,7 +310,7 @@ class Engine:
             named = self._rules.host_scores.get(host)
             rows = self._inputs.score_rows if self._inputs else ()
             score = (
-                HostScore(named, None)
+                HostScore(named, "option")
                 if named is not None
                 else score_of(record.report.hardware, rows, self._rules.default_score)
             )
@@ -344,7 +344,7 @@ class Engine:
 
 
 def _cycle_rules(rules: SharingRules, inputs: CycleInputs) -> CycleRules:
-    weights: Mapping[str, Mapping[str, object]] = {DEFAULT_POOL: {}, **inputs.weights}
+    weights: Mapping[str, Mapping[str, Number]] = {DEFAULT_POOL: {}, **inputs.weights}
     base = inputs.weights.get(DEFAULT_POOL, {})
     return CycleRules(
         policies={

@@ -89,7 +89,9 @@ class Gatekeeper:
         if answer is None:
             if not strict:
                 return verdict
-            text = f"the quota service reserved nothing within {timeout_s:g} s, which it must do first"
+            text = (
+                f"the quota service reserved nothing within {timeout_s:g} s, which it must do first"
+            )
             refusal = Refusal(Rule.QUOTA_UNAVAILABLE, text)
         elif answer["granted"]:
             text = f"room is reserved in pool {answer['pool'] or 'default'}"
@@ -111,7 +113,9 @@ class Gatekeeper:
         refused: Mapping[str, Refusal] = MappingProxyType({}),
     ) -> None:
         by_share = [h for h, each in refused.items() if each.rule is Rule.FRAMEWORK_SHARE]
-        pool = view.snapshot.pool_of(by_share[0]).name if by_share and view.snapshot else DEFAULT_POOL
+        pool = (
+            view.snapshot.pool_of(by_share[0]).name if by_share and view.snapshot else DEFAULT_POOL
+        )
         self._client.record(
             Decision(
                 request_uuid=request.uuid,

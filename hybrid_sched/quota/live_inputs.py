@@ -25,6 +25,7 @@ LOG = log.getLogger(__name__)
 T = TypeVar("T")
 
 _AGGREGATES_PERIOD_S = 60.0
+_NO_HOSTS: frozenset[str] = frozenset()
 
 
 class LiveInputs:
@@ -61,7 +62,7 @@ class LiveInputs:
 
     def read(self) -> CycleInputs:
         """Read them now."""
-        changed = self._tried("Placement", self._changed_claims, frozenset())
+        changed = self._tried("Placement", self._changed_claims, _NO_HOSTS)
         claims = self._claims
         known_hosts = claims.known_hosts() if claims is not None else None
         self._last = CycleInputs(

@@ -10,6 +10,7 @@ import cotyledon
 from oslo_config import cfg
 from oslo_log import log
 
+from hybrid_sched.conf.database import parameters
 from hybrid_sched.core.resources import Number
 from hybrid_sched.db import Database, DatabaseError
 from hybrid_sched.db.reservations import ReservationStore
@@ -43,7 +44,7 @@ class QuotaService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no 
 
     def run(self) -> None:
         """Lead or stand by until told to stop. Everything live is made here, after the fork."""
-        database = Database.from_conf(self._conf)
+        database = Database(**parameters(self._conf))
         transport = bus.transport(self._conf)
         leadership = Leadership(self._conf, Terms(database))
         while (term := leadership.campaign(self._stopping)) is not None:

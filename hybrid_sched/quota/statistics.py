@@ -118,9 +118,7 @@ class Statistics:
 
     def is_fresh(self, record: HostRecord) -> bool:
         """Say whether a record is young enough and complete."""
-        return (
-            self.age_s(record) <= self._limits.max_age_s and not record.report.unknown_frameworks
-        )
+        return self.age_s(record) <= self._limits.max_age_s and not record.report.unknown_frameworks
 
     def records(self) -> Mapping[str, HostRecord]:
         """Give what is known of each host, by name in alphabetical order."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from hybrid_sched.core.cluster import FRAMEWORKS, Task
 from hybrid_sched.core.decision import Decision, Stage
-from hybrid_sched.core.hardware import Hardware
+from hybrid_sched.core.hardware import UNKNOWN, Hardware
 from hybrid_sched.core.resources import Number, Resources
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.rpc import wire
@@ -69,7 +69,7 @@ class HostReport:
     capacity: Resources
     cpus: int
     memory_mb: int
-    hardware: Hardware = Hardware()
+    hardware: Hardware = UNKNOWN
     tasks: tuple[Task, ...] = ()
     measured: Mapping[str, float] = field(default_factory=dict)
     task_measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -112,13 +112,15 @@ def report_from_wire(message: object) -> HostReport:
     tasks: dict[str, Task] = {}
     task_measured: dict[str, Mapping[str, float]] = {}
     for index, entry in enumerate(wire.sequence(_need(fields, "tasks"), "tasks", MAX_TASKS)):
-        where = f"tasks[{index}]"
-        task = _task_from_wire(entry, where)
-        if task.uuid in tasks:
-            raise BadMessage(f"{where}.uuid: {task.uuid} is there twice")
-        tasks[task.uuid] = task
-        if measured := entry.get("measured"):
-            task_measured[task.uuid] = _figures(measured, f"{where}.measured")
+        try:
+            task = _task_from_wire(entry)
+            if task.uuid in tasks:
+                raise BadMessage(f"uuid: {task.uuid} is there twice")
+            tasks[task.uuid] = task
+            if measured := entry.get("measured"):
+                task_measured[task.uuid] = _figures(measured, "measured")
+        except BadMessage as fault:
+            raise BadMessage(f"tasks[{index}].{fault}") from None
     hardware = wire.mapping(fields.get("hardware", {}), "hardware")
     squeezed = wire.mapping(fields.get("squeezed", {}), "squeezed")
     return HostReport(
@@ -155,10 +157,13 @@ def _figures(message: object, where: str) -> dict[str, float]:
     fields = wire.mapping(message, where)
     if len(fields) > MAX_FIGURES:
         raise BadMessage(f"{where}: {len(fields)} figures, at most {MAX_FIGURES} are taken")
-    return {
-        wire.text(name, where, 64): wire.measure(figure, f"{where}.{name[:64]}")
-        for name, figure in fields.items()
-    }
+    try:
+        return {
+            wire.text(name, "name", 64): wire.measure(figure, name)
+            for name, figure in fields.items()
+        }
+    except BadMessage as fault:
+        raise BadMessage(f"{where}.{str(fault)[:LONGEST_TEXT]}") from None
 
 
 def task_to_wire(task: Task) -> Wire:
@@ -174,20 +179,20 @@ def task_to_wire(task: Task) -> Wire:
     }
 
 
-def _task_from_wire(message: object, where: str) -> Task:
-    fields = wire.mapping(message, where)
-    framework = _name(fields, "framework", where)
+def _task_from_wire(message: object) -> Task:
+    fields = wire.mapping(message, "task")
+    framework = _name(fields, "framework")
     if framework not in FRAMEWORKS:
         known = " or ".join(FRAMEWORKS)
-        raise BadMessage(f"{where}.framework: {framework!r} is unknown: send {known}")
+        raise BadMessage(f"framework: {framework!r} is unknown: send {known}")
     return Task(
-        uuid=_name(fields, "uuid", where),
+        uuid=_name(fields, "uuid"),
         framework=framework,
-        demand=wire.resources_from_wire(_need(fields, "demand", where), f"{where}.demand"),
-        name=wire.text(fields.get("name", ""), f"{where}.name", LONGEST_NAME, may_be_empty=True),
-        state=wire.text(fields.get("state", ""), f"{where}.state", 64, may_be_empty=True),
-        created_at_s=wire.measure(fields.get("created_at_s", 0), f"{where}.created_at_s"),
-        movable=wire.flag(fields.get("movable", False), f"{where}.movable"),
+        demand=wire.resources_from_wire(_need(fields, "demand"), "demand"),
+        name=wire.text(fields.get("name", ""), "name", LONGEST_NAME, may_be_empty=True),
+        state=wire.text(fields.get("state", ""), "state", 64, may_be_empty=True),
+        created_at_s=wire.measure(fields.get("created_at_s", 0.0), "created_at_s"),
+        movable=wire.flag(fields.get("movable", False), "movable"),
     )
 
 
@@ -272,15 +277,14 @@ def decision_from_wire(message: object) -> Decision:
     )
 
 
-def _need(fields: Mapping[str, Any], name: str, where: str = "") -> Any:
+def _need(fields: Mapping[str, Any], name: str) -> Any:
     if name not in fields:
-        raise BadMessage(f"{where}.{name} is missing" if where else f"{name} is missing")
+        raise BadMessage(f"{name} is missing")
     return fields[name]
 
 
-def _name(fields: Mapping[str, Any], name: str, where: str = "") -> str:
-    label = f"{where}.{name}" if where else name
-    return wire.text(_need(fields, name, where), label, LONGEST_NAME)
+def _name(fields: Mapping[str, Any], name: str) -> str:
+    return wire.text(_need(fields, name), name, LONGEST_NAME)
 
 
 def _texts(fields: Mapping[str, Any], name: str, longest: int) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ def number_from_wire(value: object, field: str) -> Number:
     :raises BadMessage: for anything else, or a number of 2**63 or more.
     """
     number: Number
-    if isinstance(value, int) and not isinstance(value, bool):
+    if type(value) is int:
         number = value
     elif isinstance(value, str) and _FRACTION.fullmatch(value):
         numerator, _, denominator = value.partition("/")
@@ -63,13 +64,22 @@ def resources_from_wire(value: object, field: str) -> Resources:
 
     :raises BadMessage: for an unknown resource or an amount that is not 0 or more.
     """
-    amounts: dict[str, Number] = {}
-    for name, amount in mapping(value, field).items():
+    amounts = mapping(value, field)
+    if all(type(amount) is int or type(amount) is str for amount in amounts.values()):
+        return _resources_of(field, tuple(amounts.items()))
+    return _resources_of.__wrapped__(field, tuple(amounts.items()))
+
+
+# Tasks are cut from few flavors, and a report of a busy host has hundreds of them.
+@functools.lru_cache(maxsize=16_384)
+def _resources_of(field: str, amounts: tuple[tuple[str, object], ...]) -> Resources:
+    numbers: dict[str, Number] = {}
+    for name, amount in amounts:
         if name not in Resources._fields:
             known = ", ".join(Resources._fields)
             raise BadMessage(f"{field}: unknown resource {_shown(name)}: send one of {known}")
-        amounts[name] = number_from_wire(amount, f"{field}.{name}")
-    return Resources(**amounts)
+        numbers[name] = number_from_wire(amount, f"{field}.{name}")
+    return Resources(**numbers)
 
 
 def mapping(value: object, field: str) -> Mapping[str, Any]:
@@ -77,7 +87,7 @@ def mapping(value: object, field: str) -> Mapping[str, Any]:
 
     :raises BadMessage: when it is none, or a name in it is no string.
     """
-    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+    if type(value) is not dict or not all(type(name) is str for name in value):
         raise BadMessage(f"{field}: {_shown(value)} is not an object with names")
     return value
 
@@ -99,6 +109,8 @@ def text(value: object, field: str, longest: int, *, may_be_empty: bool = False)
 
     :raises BadMessage: when it is none, empty or too long.
     """
+    if type(value) is str and 0 < len(value) <= longest and value.isprintable():
+        return value
     if not isinstance(value, str):
         raise BadMessage(f"{field}: {_shown(value)} is not a string")
     if not value and not may_be_empty:
@@ -127,6 +139,8 @@ def measure(value: object, field: str) -> float:
 
     :raises BadMessage: when it is none.
     """
+    if type(value) is float and 0 <= value < LARGEST:
+        return value
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise BadMessage(f"{field}: {_shown(value)} is not a number")
     if not (math.isfinite(value) and 0 <= value < LARGEST):

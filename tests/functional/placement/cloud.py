@@ -140,4 +140,3 @@ class EmulatedNova:
         return tuple(
             Migration(uuid, guest, None, None, "running") for uuid, guest in self.moves.items()
         )
-

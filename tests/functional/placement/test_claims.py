@@ -278,7 +278,9 @@ held = st.dictionaries(
 )
 steps = st.lists(
     st.one_of(
-        st.tuples(st.just("write"), st.dictionaries(st.integers(0, CONSUMERS - 1), held, min_size=1)),
+        st.tuples(
+            st.just("write"), st.dictionaries(st.integers(0, CONSUMERS - 1), held, min_size=1)
+        ),
         st.tuples(st.just("delete"), st.integers(0, CONSUMERS - 1)),
         st.tuples(st.just("refresh"), st.none()),
     ),
@@ -312,8 +314,11 @@ def test_what_was_kept_up_to_date_is_what_is_read_anew(
                 }
                 cloud.write(claims)
             elif step == "delete":
-                where = [name for name, on in zip(_names(), hosts, strict=True)
-                         if consumers[what] in cloud.claimed(on)]
+                where = [
+                    name
+                    for name, on in zip(_names(), hosts, strict=True)
+                    if consumers[what] in cloud.claimed(on)
+                ]
                 doubted.update(where)
                 cloud.delete(consumers[what])
             else:

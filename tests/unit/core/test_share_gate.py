@@ -363,7 +363,11 @@ def owed(made: Snapshot, name: str) -> Vector:
     whole = sum(each.weight for each in made.pools[DEFAULT_POOL].frameworks.values())
     wanted = dominant_share(framework.wanted, made.pools[DEFAULT_POOL].capacity)
     sure = min(max(wanted, framework.floor), Fraction(framework.weight) / whole)
-    return scale(Fraction(sure) / wanted, framework.wanted) if wanted else scale(sure, made.pools[DEFAULT_POOL].capacity)
+    return (
+        scale(Fraction(sure) / wanted, framework.wanted)
+        if wanted
+        else scale(sure, made.pools[DEFAULT_POOL].capacity)
+    )
 
 
 @given(stories())

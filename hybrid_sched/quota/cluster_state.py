@@ -145,29 +145,33 @@ class ClusterState:
         self._dirty |= stale ^ self._stale
         self._stale = stale
         names = self._charges.keys() | self.hosts.keys() if everything else self._dirty
-        changed = {name for name in names if self._remake(name, placing)}
+        changed = {}
+        for name in names:
+            before, host = self.hosts.get(name), self._host(name, placing)
+            if host != before:
+                changed[name] = before
+                if host is None:
+                    del self.hosts[name]
+                else:
+                    self.hosts[name] = host
         self._dirty = set()
-        return changed
+        self._sum_up(changed, everything=everything)
+        return set(changed)
 
-    def rebuild_sums(self) -> None:
-        """Work the sums out anew from the hosts."""
-        pools = {host.pool for host in self.hosts.values()} | {DEFAULT_POOL}
-        self.tallies = {
-            pool: Tally(host for host in self.hosts.values() if host.pool == pool) for pool in pools
-        }
+    def _sum_up(self, changed: Mapping[str, Host | None], *, everything: bool) -> None:
+        """Bring the sums up to date.
 
-    def _remake(self, name: str, placing: Placing) -> bool:
-        before, host = self.hosts.get(name), self._host(name, placing)
-        if host == before:
-            return False
-        if before is not None:
-            self.tallies[before.pool].remove(before)
-        if host is None:
-            del self.hosts[name]
-        else:
-            self.hosts[name] = host
-            self.tallies.setdefault(host.pool, Tally()).add(host)
-        return True
+        :param changed: the hosts that changed, as they were before.
+        :param everything: take no sum over from before.
+        """
+        if everything:
+            self.tallies = {DEFAULT_POOL: Tally()}
+        for name in self.hosts if everything else changed:
+            before, host = changed.get(name), self.hosts.get(name)
+            if before is not None and not everything:
+                self.tallies[before.pool].remove(before)
+            if host is not None:
+                self.tallies.setdefault(host.pool, Tally()).add(host)
 
     def _host(self, name: str, placing: Placing) -> Host | None:
         charge, record = self._charges.get(name), self._statistics.get(name)

@@ -74,7 +74,9 @@ class Site:
     def wait_for_hosts(self, *names: str, timeout_s: float = 20) -> None:
         """Wait until just these hosts are fresh."""
         wait_until(
-            lambda: {row["Host"] for row in self.ask("host", "list") if row["Fresh"]} == set(names),
+            lambda: (
+                {row["Host"] for row in self.ask("hosts", "list") if row["Fresh"]} == set(names)
+            ),
             f"hosts {names} are fresh",
             timeout_s,
         )

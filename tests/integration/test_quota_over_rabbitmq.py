@@ -76,7 +76,7 @@ def test_reports_become_a_snapshot_and_decisions_can_be_read(site: Site, engine)
     assert steps[0]["Refused"] == {"two": "host_room: host two is full"}
     assert site.ask("decision", "list")[0]["Request"] == uuid
 
-    shares = {row["Framework"]: row for row in site.ask("share", "list")}
+    shares = {row["Framework"]: row for row in site.ask("shares", "list")}
     assert shares[CONTAINER]["Fair"] == {"exact": "1/2", "value": 0.5}
 
 
@@ -131,7 +131,7 @@ def test_reservations_are_charged_once_and_bounded_by_the_share(site: Site, engi
 
     assert client.reserve(request("a", memory_mb=memory_mb // 2))["granted"]
     assert client.reserve(request("a", memory_mb=memory_mb // 2))["granted"]
-    used = {row["Framework"]: row["Used"]["value"] for row in site.ask("share", "list")}
+    used = {row["Framework"]: row["Used"]["value"] for row in site.ask("shares", "list")}
     assert used[HYPERVISOR] == pytest.approx(0.5, abs=0.01)
     refused = client.reserve(request("b", memory_mb=memory_mb // 2 + 10))
     assert not refused["granted"]
@@ -167,7 +167,7 @@ def test_weights_change_on_sighup_and_bad_ones_leave_the_old(site: Site, engine)
     site.wait_for_hosts("one")
 
     def fair(framework: str) -> str:
-        return {r["Framework"]: r for r in site.ask("share", "list")}[framework]["Fair"]["exact"]
+        return {r["Framework"]: r for r in site.ask("shares", "list")}[framework]["Fair"]["exact"]
 
     engine.write_options({"quota": {"period_s": PERIOD_S, "weights": "hypervisor:3,container:1"}})
     engine.reload()
@@ -232,7 +232,7 @@ print("both sides")
 
 def test_a_source_that_fails_marks_the_host_and_stops_nothing(site: Site, engine):
     site.agent("one", sources="docker,host", docker_url="unix:///nowhere/docker.sock")
-    row = wait_until(lambda: site.ask("host", "list"), "the host is listed")[0]
+    row = wait_until(lambda: site.ask("hosts", "list"), "the host is listed")[0]
     assert row["Fresh"] is False
     assert "docker" in row["Faults"][0]
     assert row["Memory MiB"] > 0
@@ -259,10 +259,10 @@ def test_everything_may_start_before_the_broker(site: Site):
 
 
 def test_manage_gives_up_in_time_with_one_sentence(site: Site):
-    no_engine = run_manage(site.engine.config_file, "--timeout", "1", "share", "list")
+    no_engine = run_manage(site.engine.config_file, "--timeout", "1", "shares", "list")
     site.broker.kill()
     start_s = time.monotonic()
-    no_broker = run_manage(site.engine.config_file, "--timeout", "1", "share", "list")
+    no_broker = run_manage(site.engine.config_file, "--timeout", "1", "shares", "list")
     assert time.monotonic() - start_s < 1 + 4
     for done in (no_engine, no_broker):
         assert done.returncode == 1

@@ -78,8 +78,8 @@ OPTIONS = [
         "clock_skew_s",
         default=10.0,
         min=0.1,
-        help="Seconds that the clock of a host may be ahead of the engine's; a report from further in the future is refused. The "
-        "default is far more than NTP leaves.",
+        help="Seconds that the clock of a host may be ahead of the engine's; a report from further in the future is refused. "
+        "The default is far more than NTP leaves.",
     ),
     cfg.FloatOpt(
         "forget_host_after_s",

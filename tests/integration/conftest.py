@@ -45,13 +45,27 @@ class Site:
         self.broker = broker
         self.directory = directory
         self.programs: list[Program] = []
-        self.engine = self.program("hybrid-sched-engine", quota={"period_s": PERIOD_S})
+        self.engine = self.engine_program("engine")
         self._clients: list[QuotaClient] = []
 
     def program(self, name: str, label: str = "", **options: dict[str, Any]) -> Program:
         program = Program(name, self.directory, self.broker.url, label, options)
         self.programs.append(program)
         return program
+
+    def engine_program(self, member_id: str, **quota: Any) -> Program:
+        """Make an engine; all of one site have one database and one election."""
+        return self.program(
+            "hybrid-sched-engine",
+            f"-{member_id}",
+            quota={"period_s": PERIOD_S, **quota},
+            database={"connection": f"sqlite:///{self.directory}/hybrid-sched.sqlite"},
+            coordination={
+                "backend_url": f"file://{self.directory}/coordination",
+                "member_id": member_id,
+                "election_period_s": 0.1,
+            },
+        )
 
     def agent(self, host: str, **options: Any) -> Program:
         settings = {"host": host, "sources": "host", "period_s": PERIOD_S, **options}

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from oslo_db import exception as oslo_errors
 
 from hybrid_sched.db import Database, DatabaseError
+from hybrid_sched.db.errors import explained
 from hybrid_sched.db.terms import Terms
 
 
@@ -118,6 +119,15 @@ def test_an_error_is_a_sentence_without_the_account(url: str, said: str):
     assert "me@" not in text
     assert text.endswith(".")
     assert "\n" not in text
+
+
+def test_a_driver_that_tells_the_password_is_not_repeated():
+    url = sa.make_url("mysql+pymysql://me:secret@there/db")
+    fault = oslo_errors.DBConnectionError(OSError("cannot log in as me with secret\nand more"))
+    assert str(explained(fault, url)) == (
+        "The database mysql://there/db cannot be used (cannot log in as me with ***). "
+        "See that it runs and that [database] connection is right."
+    )
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path):

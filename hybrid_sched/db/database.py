@@ -63,7 +63,7 @@ class Database:
         }
         self._lock = threading.Lock()
         self._engine: sa.Engine | None = None
-        self._kept: sa.PoolProxiedConnection | None = None
+        self._kept: sa.Connection | None = None
 
     def read(self, work: Work[T]) -> T:
         """Run statements that only read.

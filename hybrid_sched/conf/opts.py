@@ -5,12 +5,16 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
-from hybrid_sched.conf import agent, client, quota
+from hybrid_sched.conf import agent, client, clients, quota
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
     """List the options of our own programs."""
-    return [(quota.GROUP, quota.OPTIONS), (agent.GROUP, agent.OPTIONS)]
+    return [
+        (quota.GROUP, quota.OPTIONS),
+        (agent.GROUP, agent.OPTIONS),
+        *((group, clients.sample_options(group)) for group in (clients.PLACEMENT, clients.NOVA)),
+    ]
 
 
 def list_client_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:

@@ -39,7 +39,7 @@ $(STAMP): $(REQUIREMENTS) $(CONSTRAINTS) setup.cfg setup.py pyproject.toml tools
 	@touch $@
 
 test: venv  ## Run the unit, integration and functional tests.
-	@tools/run-suites unit integration functional/nova functional/zun
+	@tools/run-suites unit integration functional/placement functional/nova functional/zun
 
 test-unit: venv  ## Run the unit tests.
 	@tools/run-suites unit
@@ -47,8 +47,8 @@ test-unit: venv  ## Run the unit tests.
 test-integration: venv  ## Run the tests against a real message broker.
 	@tools/run-suites integration
 
-test-functional: venv  ## Run the tests against the real schedulers of Nova and Zun.
-	@tools/run-suites functional/nova functional/zun
+test-functional: venv  ## Run the tests against the real Placement and the real schedulers of Nova and Zun.
+	@tools/run-suites functional/placement functional/nova functional/zun
 
 test-lab: venv  ## Start the lab and drive it with the real clients.
 	@tools/run-suites --lab e2e

@@ -47,5 +47,7 @@ def sample_options(group: cfg.OptGroup) -> list[cfg.Opt]:
 def register(conf: cfg.ConfigOpts) -> None:
     """Add both groups to the options of a program of ours."""
     for group in (PLACEMENT, NOVA):
-        conf.register_group(group)
-        conf.register_opts(options(group), group=group)
+        # A group of its own: oslo.config shares the options of one between all that register it, and keystoneauth adds those
+        # of the chosen auth_type.
+        conf.register_group(cfg.OptGroup(group.name, group.title))
+        conf.register_opts(options(group), group=group.name)

@@ -158,6 +158,37 @@ OPTIONS = [
         min=0,
         help="Requests whose decisions are kept for `hybrid-sched-manage decision`; each takes about a kilobyte of memory.",
     ),
+    cfg.IntOpt(
+        "placement_threads",
+        default=8,
+        min=1,
+        max=10,
+        help="Calls of Placement that are under way at once while claims are read, 1 to 10, which is how many connections are "
+        "kept open. The default reads a thousand hosts within seconds after a start and leaves Placement room for others.",
+    ),
+    cfg.FloatOpt(
+        "placement_reread_s",
+        default=60.0,
+        min=5.0,
+        help="Seconds within which the claims of every host are read even if nothing seems to have changed, a few hosts in "
+        "each cycle. Placement does not tell when the claims of a deleted guest go, so that they may count for this long "
+        "where no agent reports. The default costs 17 calls a second for a thousand hosts.",
+    ),
+    cfg.StrOpt(
+        "pools_from",
+        default="none",
+        choices=[
+            ("none", "All hosts are one pool."),
+            (
+                "aggregate",
+                "Hosts of an aggregate of Nova with the metadata hybrid_sched:pool=NAME are the pool NAME.",
+            ),
+            ("availability_zone", "Each availability zone of Nova is a pool."),
+        ],
+        mutable=True,
+        help="What divides the hosts into pools, each of which is shared by itself; hosts that nothing puts into a pool make "
+        "up one together. Other values than the default need the group [nova].",
+    ),
 ]
 
 

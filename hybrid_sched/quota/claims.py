@@ -184,7 +184,7 @@ class Claims:
         news = sorted(unknown - self._told)
         if news:
             LOG.warning(
-                "%d consumers of claims belong to no framework that is known; they take room and count for no share: %s%s.",
+                "Claims of consumers that no framework is known to hold take room and count for no share; new ones (%d): %s%s.",
                 len(news),
                 ", ".join(news[:_MOST_NAMED]),
                 " and others" if len(news) > _MOST_NAMED else "",

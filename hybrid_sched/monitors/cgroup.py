@@ -31,12 +31,10 @@ def usage(
     :raises NotReachable: when the process is not the container's, or its control groups are not mounted here.
     """
     # Read before the check that the process is the container's: its number may be given to another when it ends.
-    network = _figures(
-        {
-            "net_in_bytes": lambda: network_bytes(_text(proc / str(pid) / "net" / "dev"))[0],
-            "net_out_bytes": lambda: network_bytes(_text(proc / str(pid) / "net" / "dev"))[1],
-        }
-    )
+    try:
+        network = network_bytes(_text(proc / str(pid) / "net" / "dev"))
+    except OSError:
+        network = {}
     groups = _groups(pid, container_id, proc)
     read = _version_1 if "cpuacct" in groups else _version_2
     gauges, counters = read(groups, disks)
@@ -53,14 +51,14 @@ def _version_1(groups: Mapping[str, Path], disks: Collection[str]) -> tuple[_Rea
         return max(0, used - cache) / 2**20
 
     def transferred(operation: str) -> float:
-        # "8:0 Read 4096", and a line "Total 8192".
+        # "8:0 Read 4096" of each disk that counts, and a line "Total 8192".
         text = _text(groups["blkio"] / "blkio.throttle.io_service_bytes_recursive")
         lines = (line.split() for line in text.splitlines())
-        return sum(
-            int(line[2])
-            for line in lines
-            if len(line) == 3 and line[0] in disks and line[1] == operation
-        )
+        amounts = [int(line[2]) for line in lines if line[0] in disks and line[1] == operation]
+        if not amounts:
+            # Linux 6.10 and later count nothing until a limit has been set on the disk: no line is not the same as 0.
+            raise LookupError(operation)
+        return sum(amounts)
 
     return (
         {measures.MEMORY_USED_MB: memory_mb},
@@ -100,19 +98,19 @@ def _version_2(groups: Mapping[str, Path], disks: Collection[str]) -> tuple[_Rea
     )
 
 
-def network_bytes(text: str) -> tuple[int, int]:
+def network_bytes(text: str) -> dict[str, float]:
     """Add up what all interfaces but loopback received and sent.
 
     :param text: of ``/proc/<pid>/net/dev``.
     """
-    received = sent = 0
+    counters = {"net_in_bytes": 0.0, "net_out_bytes": 0.0}
     for line in text.splitlines()[2:]:
         name, _, figures = line.partition(":")
         if name.strip() != "lo":
             fields = figures.split()
-            received += int(fields[0])
-            sent += int(fields[8])
-    return received, sent
+            counters["net_in_bytes"] += int(fields[0])
+            counters["net_out_bytes"] += int(fields[8])
+    return counters
 
 
 def _groups(pid: int, container_id: str, proc: Path) -> dict[str, Path]:
@@ -188,7 +186,7 @@ def _figures(readers: _Readers) -> dict[str, float]:
     for name, read in readers.items():
         try:
             figures[name] = read()
-        except (OSError, KeyError, ValueError, IndexError):
+        except (OSError, LookupError, ValueError):
             continue
     return figures
 

@@ -173,21 +173,18 @@ def usage_of(
     parts = memory.get("stats") or {}
     # The same figure has another name in version 2 of control groups.
     cache = parts.get("total_inactive_file", parts.get("inactive_file", 0))
-    transfers = (statistics.get("blkio_stats") or {}).get("io_service_bytes_recursive") or ()
     networks = (statistics.get("networks") or {}).values()
-
-    def transferred(operation: str) -> int:
-        return sum(
+    counters = {"cpu_s": statistics["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9}
+    transfers = (statistics.get("blkio_stats") or {}).get("io_service_bytes_recursive") or ()
+    for name, operation in (("disk_read_bytes", "read"), ("disk_write_bytes", "write")):
+        amounts = [
             each["value"]
             for each in transfers
             if f"{each['major']}:{each['minor']}" in disks and each["op"].lower() == operation
-        )
-
-    counters = {
-        "cpu_s": statistics["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9,
-        "disk_read_bytes": transferred("read"),
-        "disk_write_bytes": transferred("write"),
-    }
+        ]
+        # Nothing listed may be nothing counted.
+        if amounts:
+            counters[name] = sum(amounts)
     if networks:
         counters["net_in_bytes"] = sum(each["rx_bytes"] for each in networks)
         counters["net_out_bytes"] = sum(each["tx_bytes"] for each in networks)

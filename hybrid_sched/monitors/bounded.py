@@ -14,29 +14,32 @@ T = TypeVar("T")
 class Bounded(Generic[T]):
     """A call that is given up after a time.
 
-    It runs in a thread of its own. One that hangs is left alone, its late answer is thrown away, and until it ends no other
-    is begun.
+    It runs in a thread of its own. One that hangs is left alone, and its late answer is thrown away.
 
     :param call: to be made.
     :param timeout_s: how long to wait for it.
+    :param hanging_at_most: while so many hang, no other is begun.
     """
 
-    def __init__(self, call: Callable[[], T], timeout_s: float) -> None:
+    def __init__(self, call: Callable[[], T], timeout_s: float, hanging_at_most: int) -> None:
         self._call = call
         self._timeout_s = timeout_s
-        self._running: Future[T] | None = None
+        self._hanging_at_most = hanging_at_most
+        self._begun: list[Future[T]] = []
 
     def __call__(self) -> T:
         """Make the call.
 
-        :raises TimeoutError: when it does not end in time, or an earlier one still hangs.
+        :raises TimeoutError: when it does not end in time, or too many earlier ones still hang.
         """
-        if self._running is not None and not self._running.done():
+        self._begun = [each for each in self._begun if not each.done()]
+        if len(self._begun) >= self._hanging_at_most:
             raise TimeoutError
-        self._running = Future()
+        future: Future[T] = Future()
+        self._begun.append(future)
         # A daemon thread, so that a hanging call does not keep the program from ending.
-        threading.Thread(target=self._run, args=(self._running,), daemon=True).start()
-        return self._running.result(self._timeout_s)
+        threading.Thread(target=self._run, args=(future,), daemon=True).start()
+        return future.result(self._timeout_s)
 
     def _run(self, future: Future[T]) -> None:
         try:

@@ -20,6 +20,8 @@ from hybrid_sched.monitors.bounded import Bounded
 from hybrid_sched.monitors.complaints import Complaints
 
 _TIMEOUT_S = 10
+#: Looks that may hang, each in a thread: one for every guest that libvirt waits for, before libvirt itself must be stuck.
+_HANGING_AT_MOST = 4
 _STATES = {
     libvirt.VIR_DOMAIN_NOSTATE: "unknown",
     libvirt.VIR_DOMAIN_RUNNING: "running",
@@ -69,8 +71,8 @@ class LibvirtSource(MonitorSource):
         self._connection: Any = None
         self._complaints = Complaints()
         self._timeout_s = timeout_s
-        # A libvirtd that is stuck takes connections and never answers.
-        self._bounded_look = Bounded(self._look, timeout_s)
+        # libvirt may wait for a guest's process for ever, and takes connections even when it is stuck itself.
+        self._bounded_look = Bounded(self._look, timeout_s, _HANGING_AT_MOST)
         # Errors come as exceptions; libvirt would print them to stderr as well.
         libvirt.registerErrorHandler(lambda _context, _error: None, None)
 
@@ -80,8 +82,11 @@ class LibvirtSource(MonitorSource):
         try:
             return self._bounded_look()
         except TimeoutError:
+            # The next look passes over the guest that this one waits for.
+            self._connection = None
             raise SourceError(
-                f"libvirt at {uri} has not answered for {self._timeout_s:g} s: see whether it is stuck, and restart it."
+                f"libvirt at {uri} has not answered for {self._timeout_s:g} s. If that goes on, see whether it is stuck, and "
+                "restart it."
             ) from None
         except libvirt.libvirtError as error:
             self._connection = None
@@ -90,10 +95,11 @@ class LibvirtSource(MonitorSource):
             ) from None
 
     def _look(self) -> Observation:
-        if self._connection is None:
-            self._connection = libvirt.openReadOnly(self._conf.agent.libvirt_uri)
-        # Without waiting for a guest whose monitor is busy or hangs: what only it can tell is left out.
-        records = self._connection.getAllDomainStats(
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = libvirt.openReadOnly(self._conf.agent.libvirt_uri)
+        # Without waiting for a guest that something else waits for already: what only its process can tell is left out.
+        records = connection.getAllDomainStats(
             _STATISTICS, libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
         )
         tasks = []
@@ -106,11 +112,13 @@ class LibvirtSource(MonitorSource):
                 if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                     raise
                 continue
+            # libvirt 9.0 gives a guest that is shut off the CPU time of libvirtd.
+            use = statistics if domain.ID() >= 0 else {}
             tasks.append(
                 SeenTask(
                     task=task_of(xml, statistics.get("state.state"), complaints),
-                    gauges=gauges_of(statistics, time.time()),
-                    counters=counters_of(statistics),
+                    gauges=gauges_of(use, time.time()),
+                    counters=counters_of(use),
                     life=_life(domain),
                 )
             )

@@ -9,32 +9,55 @@ from hybrid_sched.monitors.bounded import Bounded
 
 
 def test_the_answer_and_the_error_of_a_call_come_through() -> None:
-    assert Bounded(lambda: 7, timeout_s=5)() == 7
+    assert Bounded(lambda: 7, timeout_s=5, hanging_at_most=1)() == 7
 
     def fail() -> None:
         raise LookupError("gone")
 
-    with pytest.raises(LookupError, match="gone"):
-        Bounded(fail, timeout_s=5)()
+    bounded = Bounded(fail, timeout_s=5, hanging_at_most=1)
+    for _ in range(3):
+        with pytest.raises(LookupError, match="gone"):
+            bounded()
 
 
-def test_a_call_that_hangs_is_given_up_and_its_late_answer_thrown_away() -> None:
+def test_calls_that_hang_are_given_up_and_their_late_answers_thrown_away() -> None:
     go_on = threading.Event()
-    begun = []
+    ended = threading.Semaphore(0)
+    begun: list[int] = []
 
     def call() -> int:
-        begun.append(None)
         number = len(begun)
-        if number == 1:
+        begun.append(number)
+        if number < 2:
             go_on.wait(10)
+            ended.release()
         return number
 
-    bounded = Bounded(call, timeout_s=0.05)
-    with pytest.raises(TimeoutError):
-        bounded()
-    with pytest.raises(TimeoutError):
-        bounded()
-    assert len(begun) == 1
+    bounded = Bounded(call, timeout_s=0.05, hanging_at_most=2)
+    for _ in range(4):
+        with pytest.raises(TimeoutError):
+            bounded()
+    assert begun == [0, 1], "the third and the fourth call must wait for those that hang"
     go_on.set()
-    bounded._running.result(10)  # type: ignore[union-attr] # its end, which nobody else can see
+    for _ in range(2):
+        assert ended.acquire(timeout=10)
+    for future in bounded._begun:
+        future.result(10)
     assert bounded() == 2
+
+
+def test_a_call_is_made_while_fewer_hang_than_may() -> None:
+    go_on = threading.Event()
+    begun: list[int] = []
+
+    def call() -> int:
+        begun.append(len(begun))
+        if len(begun) == 1:
+            go_on.wait(10)
+        return len(begun)
+
+    bounded = Bounded(call, timeout_s=0.05, hanging_at_most=2)
+    with pytest.raises(TimeoutError):
+        bounded()
+    assert bounded() == 2
+    go_on.set()

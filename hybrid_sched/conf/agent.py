@@ -36,6 +36,24 @@ OPTIONS = [
         default="unix:///var/run/docker.sock",
         help="URL of the Docker API that Zun uses on this host: [docker] api_url of zun.conf there.",
     ),
+    cfg.StrOpt(
+        "zabbix_address",
+        default="127.0.0.1",
+        help="Address of this host's own Zabbix agent, for the source zabbix. It must take passive checks from here: Server= "
+        "of its configuration.",
+    ),
+    cfg.PortOpt(
+        "zabbix_port",
+        default=10050,
+        help="Port of the Zabbix agent: ListenPort= of its configuration, whose default this is.",
+    ),
+    cfg.FloatOpt(
+        "zabbix_timeout_s",
+        default=3.0,
+        min=0.1,
+        help="Seconds to wait for the Zabbix agent's answer to one item; the default is Zabbix's own. When one does not come, "
+        "the source fails for this period.",
+    ),
     cfg.FloatOpt(
         "cpu_allocation_ratio",
         default=4.0,

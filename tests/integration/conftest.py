@@ -54,7 +54,14 @@ class Site:
         return program
 
     def agent(self, host: str, **options: Any) -> Program:
-        settings = {"host": host, "sources": "host", "period_s": PERIOD_S, **options}
+        settings = {
+            "host": host,
+            "sources": "host",
+            "isolators": "noop",
+            "period_s": PERIOD_S,
+            "state_path": self.directory,
+            **options,
+        }
         agent = self.program("hybrid-sched-agent", f"-{host}", agent=settings)
         agent.start()
         return agent

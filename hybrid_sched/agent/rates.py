@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from hybrid_sched.agent.clock import Instant
 from hybrid_sched.core.measures import RATE_OF_COUNTER
 
-#: The kernel counts CPU time in ticks of 10 ms: over less than this a rate would tell of ticks rather than of use.
-SHORTEST_WINDOW_S = 0.25
+#: The kernel counts CPU time in ticks of 10 ms, and a busy host delays a look by some: over less than this a rate would tell of
+#: them rather than of use. Below the shortest period.
+SHORTEST_WINDOW_S = 0.4
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,38 +54,6 @@ class AgentEndpoint:
             LOG.warning("Squeeze order refused (malformed): %s.", error)
 
 
-class EngineSender:
-    """Give reports to the queue of the engine, over a transport of its own.
-
-    :param conf: options.
-    """
-
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self._conf = conf
-        self._transport: oslo_messaging.RPCTransport | None = None
-
-    def send(self, report: Wire) -> None:
-        """Send one report and return once the broker has put it into the queue.
-
-        A single try, so that a report that gets too old behind a broker that is away is given up rather than sent later; and
-        refused by the broker while the engine has no queue, as after a restart of a broker that forgot it.
-
-        :raises oslo_messaging.MessagingException: when it did not.
-        """
-        if self._transport is None:
-            self._transport = bus.transport(self._conf)
-        engine = bus.client(self._transport, bus.ENGINE_TOPIC).prepare(
-            retry=0, transport_options=oslo_messaging.TransportOptions(at_least_once=True)
-        )
-        try:
-            engine.cast({}, "report", report=report)
-        except Exception:
-            # The confirm of this report may still be on its way: on the same connection it would pass for the next one's.
-            self._transport.cleanup()
-            self._transport = None
-            raise
-
-
 class AgentService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no annotations
     """The process of the agent.
 
@@ -107,11 +75,19 @@ class AgentService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no 
             self._conf, load(ISOLATORS, self._conf.agent.isolators, self._conf), replica
         )
         reporter = Reporter(self._conf, load(SOURCES, self._conf.agent.sources, self._conf))
-        outbox = Outbox(self._conf, replica, EngineSender(self._conf).send)
+        transport = bus.transport(self._conf)
+        # A single try, so that a report that gets too old behind a broker that is away is given up rather than sent later; and
+        # returned by the broker while the engine has no queue, as after a restart of a broker that forgot it.
+        engine = bus.client(transport, bus.ENGINE_TOPIC).prepare(
+            retry=0, transport_options=oslo_messaging.TransportOptions(at_least_once=True)
+        )
+        outbox = Outbox(
+            self._conf, replica, lambda report: engine.cast({}, "report", report=report)
+        )
         outbox.start()
         listener = threading.Thread(
             target=self._listen,
-            args=(AgentEndpoint(self._wake, squeezer),),
+            args=(transport, AgentEndpoint(self._wake, squeezer)),
             name="listener",
             daemon=True,
         )
@@ -123,9 +99,10 @@ class AgentService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no 
             self._look(replica, squeezer, reporter, outbox)
             took_s = time.monotonic() - started_at_s
             self._wake.wait(max(0.0, self._conf.agent.period_s - took_s))
-        # Either may be inside the bus, waiting for a broker that is away; then they end with the process.
-        outbox.stop(_STOP_TIMEOUT_S)
         listener.join(_STOP_TIMEOUT_S)
+        # Either may be inside the bus, waiting for a broker that is away; then it ends with the process.
+        if outbox.stop(_STOP_TIMEOUT_S) and not listener.is_alive():
+            transport.cleanup()
         replica.close()
 
     def terminate(self) -> None:
@@ -162,12 +139,10 @@ class AgentService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no 
         except Exception:
             LOG.exception("A look failed; the next one follows in its time.")
 
-    def _listen(self, endpoint: AgentEndpoint) -> None:
+    def _listen(self, transport: oslo_messaging.RPCTransport, endpoint: AgentEndpoint) -> None:
         """Serve the calls. Without a broker the start blocks until there is one."""
-        transport = bus.transport(self._conf)
         server = bus.server(transport, bus.AGENT_TOPIC, self._conf.agent.host, endpoint)
         server.start()
         self._stopping.wait()
         server.stop()
         server.wait()
-        transport.cleanup()

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import oslo_messaging
@@ -29,15 +28,17 @@ from hybrid_sched.core.measures import CPU_CORES
 from hybrid_sched.rpc import bus
 from hybrid_sched.rpc.messages import HostReport, report_from_wire
 
-HOST = "one"
-
 
 class Engine:
-    """Takes what agents send to the engine, and nothing else of it."""
+    """Takes what the agent of one test sends to the engine, and nothing else of it.
+
+    The queue outlasts a test, with what was sent to it.
+    """
 
     target = oslo_messaging.Target(version=bus.VERSION)
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, host: str) -> None:
+        self._host = host
         self._lock = threading.Lock()
         self._reports: list[HostReport] = []
         self._transport = bus.transport(cfg.CONF, broker.url)
@@ -46,8 +47,10 @@ class Engine:
         self.agents = bus.client(self._transport, bus.AGENT_TOPIC, fanout=True)
 
     def report(self, _context: object, report: Any) -> None:
+        read = report_from_wire(report)
         with self._lock:
-            self._reports.append(report_from_wire(report))
+            if read.host == self._host:
+                self._reports.append(read)
 
     # Of the test, not of the bus.
     def _received(self) -> list[HostReport]:
@@ -63,14 +66,22 @@ class Engine:
 
 
 @pytest.fixture
-def consumer(site: Site) -> Iterator[Engine]:
-    engine = Engine(site.broker)
+def host(site: Site) -> str:
+    """Give the host a name of its own in each test."""
+    return site.directory.name
+
+
+@pytest.fixture
+def consumer(site: Site, host: str) -> Iterator[Engine]:
+    engine = Engine(site.broker, host)
     yield engine
     engine.close()
 
 
-def written(directory: Path) -> State:
-    return from_bytes((directory / f"{HOST}.json").read_bytes())
+def written(site: Site) -> State:
+    """Read what the agent has on disk; none yet is no report yet."""
+    path = site.directory / f"{site.directory.name}.json"
+    return from_bytes(path.read_bytes()) if path.exists() else State("none")
 
 
 def accepted(reports: list[HostReport]) -> list[HostReport]:
@@ -113,10 +124,10 @@ def kill_worker(agent: Program) -> None:
 
 
 def test_an_agent_that_is_killed_again_and_again_loses_and_repeats_no_number(
-    site: Site, consumer: Engine
+    site: Site, host: str, consumer: Engine
 ) -> None:
     chance = random.Random(5)
-    agent = site.agent(HOST)
+    agent = site.agent(host)
     for number in range(6):
         wait_for(consumer, newest(consumer) + 2)
         time.sleep(chance.random() * PERIOD_S)  # any moment of the period
@@ -141,17 +152,19 @@ def test_an_agent_that_is_killed_again_and_again_loses_and_repeats_no_number(
     assert list(site.directory.glob("*.damaged-*")) == []
 
 
-def test_reports_wait_for_the_broker_and_arrive_in_order(site: Site, consumer: Engine) -> None:
-    agent = site.agent(HOST, unsent_reports_kept=200, unsent_max_age_s=120)
+def test_reports_wait_for_the_broker_and_arrive_in_order(
+    site: Site, host: str, consumer: Engine
+) -> None:
+    agent = site.agent(host, unsent_reports_kept=200, unsent_max_age_s=120)
     wait_for(consumer, 2)
     site.broker.kill()
-    away_at = written(site.directory).sequence
-    wait_until(lambda: written(site.directory).sequence >= away_at + 4, "looks go on")
+    away_at = written(site).sequence
+    wait_until(lambda: written(site).sequence >= away_at + 4, "looks go on")
     # What waits outlives a kill, too.
     agent.kill()
     agent.start()
-    wait_until(lambda: written(site.directory).sequence >= away_at + 7, "looks go on")
-    last_away = written(site.directory).sequence
+    wait_until(lambda: written(site).sequence >= away_at + 7, "looks go on")
+    last_away = written(site).sequence
     site.broker.start()
     wait_for(consumer, last_away + 2, 60)
 
@@ -159,16 +172,34 @@ def test_reports_wait_for_the_broker_and_arrive_in_order(site: Site, consumer: E
     assert_sound(reports)
     sequences = [report.sequence for report in reports]
     assert sequences == list(range(1, sequences[-1] + 1))
-    wait_until(lambda: len(written(site.directory).unsent) <= 1, "nothing waits any more")
+    wait_until(lambda: len(written(site).unsent) <= 1, "nothing waits any more")
 
 
-def test_only_the_newest_wait_and_those_given_up_are_counted(site: Site, consumer: Engine) -> None:
-    agent = site.agent(HOST, unsent_reports_kept=3)
+def test_reports_wait_for_an_engine_that_has_not_been_there_yet(site: Site, host: str) -> None:
+    # A broker that was killed has forgotten the engine's queue.
+    site.broker.kill()
+    site.broker.start()
+    agent = site.agent(host, unsent_reports_kept=200, unsent_max_age_s=120)
+    wait_until(lambda: written(site).sequence >= 12, "12 looks and several attempts")
+    wait_until(lambda: "MessageUndeliverable" in agent.log_text(), "the log says why they wait")
+    engine = Engine(site.broker, host)
+    try:
+        wait_for(engine, 5)
+        sequences = [report.sequence for report in accepted(engine.received)]
+    finally:
+        engine.close()
+    assert sequences == list(range(1, sequences[-1] + 1))
+
+
+def test_only_the_newest_wait_and_those_given_up_are_counted(
+    site: Site, host: str, consumer: Engine
+) -> None:
+    agent = site.agent(host, unsent_reports_kept=3)
     wait_for(consumer, 2)
     site.broker.kill()
-    away_at = written(site.directory).sequence
-    wait_until(lambda: written(site.directory).sequence >= away_at + 8, "looks go on")
-    state = written(site.directory)
+    away_at = written(site).sequence
+    wait_until(lambda: written(site).sequence >= away_at + 8, "looks go on")
+    state = written(site)
     assert [report["sequence"] for report in state.unsent] == [
         state.sequence - 2,
         state.sequence - 1,
@@ -183,26 +214,25 @@ def test_only_the_newest_wait_and_those_given_up_are_counted(site: Site, consume
     assert "Traceback" not in agent.log_text()
 
 
-def test_a_broker_that_is_away_does_not_slow_the_looks(site: Site) -> None:
+def test_a_broker_that_is_away_does_not_slow_the_looks(site: Site, host: str) -> None:
     site.broker.kill()
-    site.agent(HOST, unsent_reports_kept=100, unsent_max_age_s=120)
-    wait_until((site.directory / f"{HOST}.json").exists, "the first look")
-    wait_until(lambda: written(site.directory).sequence >= 12, "12 looks")
-    sampled_at_s = [report["sampled_at_s"] for report in written(site.directory).unsent]
+    site.agent(host, unsent_reports_kept=100, unsent_max_age_s=120)
+    wait_until(lambda: written(site).sequence >= 12, "12 looks")
+    sampled_at_s = [report["sampled_at_s"] for report in written(site).unsent]
     gaps_s = sorted(after - before for before, after in pairwise(sampled_at_s))
     assert gaps_s[len(gaps_s) // 2] == pytest.approx(PERIOD_S, abs=0.1)
 
 
 def test_a_second_agent_of_the_host_waits_until_the_first_has_ended(
-    site: Site, consumer: Engine
+    site: Site, host: str, consumer: Engine
 ) -> None:
-    first = site.agent(HOST)
+    first = site.agent(host)
     wait_for(consumer, 2)
     second = site.program(
         "hybrid-sched-agent",
         "-second",
         agent={
-            "host": HOST,
+            "host": host,
             "sources": "host",
             "isolators": "noop",
             "period_s": PERIOD_S,
@@ -212,14 +242,14 @@ def test_a_second_agent_of_the_host_waits_until_the_first_has_ended(
     second.start()
     wait_until(lambda: "another agent holds" in second.log_text(), "it says that it waits")
     assert first.stop() == 0
-    last = written(site.directory).sequence
+    last = written(site).sequence
     wait_for(consumer, last + 2)
     assert_sound(accepted(consumer.received))
     assert second.stop() == 0
 
 
-def test_orders_to_squeeze_are_taken_over_the_bus(site: Site, consumer: Engine) -> None:
-    agent = site.agent(HOST)
+def test_orders_to_squeeze_are_taken_over_the_bus(site: Site, host: str, consumer: Engine) -> None:
+    agent = site.agent(host)
     wait_for(consumer, 1)
 
     def order(term: object, factors: object) -> None:
@@ -227,7 +257,7 @@ def test_orders_to_squeeze_are_taken_over_the_bus(site: Site, consumer: Engine) 
 
     # What is sent to all is lost on an agent that does not listen yet.
     wait_until(
-        lambda: order(3, {"container": "1/2"}) or written(site.directory).order.term == 3,
+        lambda: order(3, {"container": "1/2"}) or written(site).order.term == 3,
         "the order is on disk",
     )
     order(2, {})
@@ -238,5 +268,5 @@ def test_orders_to_squeeze_are_taken_over_the_bus(site: Site, consumer: Engine) 
         ),
         "both are refused with a line",
     )
-    assert written(site.directory).order.term == 3
+    assert written(site).order.term == 3
     assert "Traceback" not in agent.log_text()

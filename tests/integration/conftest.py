@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dockerd as dockerd_module
 import pytest
+from dockerd import Dockerd
 from oslo_config import cfg
 from programs import Program, manage
 from rabbitmq import Broker, why_not
@@ -15,6 +19,22 @@ from hybrid_sched.conf import client as client_options
 from hybrid_sched.quota.client import QuotaClient
 
 PERIOD_S = 0.5
+
+
+@pytest.fixture(scope="session")
+def dockerd() -> Iterator[Dockerd]:
+    reason = dockerd_module.why_not()
+    if reason is not None:
+        pytest.skip(reason)
+    # Not pytest's directory: its long name would not fit into the sockets' addresses.
+    directory = Path(tempfile.mkdtemp(prefix="hs-dockerd-"))
+    daemon = Dockerd(directory)
+    try:
+        daemon.start()
+        yield daemon
+    finally:
+        daemon.stop()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +88,14 @@ class Site:
         )
 
     def agent(self, host: str, **options: Any) -> Program:
-        settings = {"host": host, "sources": "host", "period_s": PERIOD_S, **options}
+        settings = {
+            "host": host,
+            "sources": "host",
+            "isolators": "noop",
+            "period_s": PERIOD_S,
+            "state_path": self.directory,
+            **options,
+        }
         agent = self.program("hybrid-sched-agent", f"-{host}", agent=settings)
         agent.start()
         return agent

@@ -97,6 +97,14 @@ class Dockerd:
         assert self.client.exec_inspect(made["Id"])["ExitCode"] == 0, said
         return said
 
+    def cpu_weight(self, container_id: str) -> int:
+        """Read the weight that the kernel has: CPU shares, or the weight that they give with cgroup v2."""
+        for mount, file in (("cpu", "cpu.shares"), ("unified", "cpu.weight"), ("", "cpu.weight")):
+            path = Path("/sys/fs/cgroup") / mount / self._cgroup / container_id / file
+            if path.exists():
+                return int(path.read_text())
+        raise AssertionError(f"no cgroup of container {container_id}")
+
     def stop(self) -> None:
         """End all containers and the daemon, and take away what they leave."""
         try:

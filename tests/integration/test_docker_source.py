@@ -7,14 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import namespaces
 import pytest
-from dockerd import Dockerd, why_not
+from dockerd import Dockerd
 from oslo_config import cfg
 
 from hybrid_sched.conf import agent as agent_options
@@ -33,22 +32,6 @@ _SEND = (
     "link.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)\n"
     "for _ in range(1000): link.sendto(bytes(1000), ('192.0.2.255', 9))"
 )
-
-
-@pytest.fixture(scope="module")
-def dockerd() -> Iterator[Dockerd]:
-    reason = why_not()
-    if reason is not None:
-        pytest.skip(reason)
-    # Not pytest's directory: its long name would not fit into the sockets' addresses.
-    directory = Path(tempfile.mkdtemp(prefix="hs-dockerd-"))
-    daemon = Dockerd(directory)
-    try:
-        daemon.start()
-        yield daemon
-    finally:
-        daemon.stop()
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture

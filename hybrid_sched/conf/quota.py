@@ -134,8 +134,8 @@ OPTIONS = [
         default=60.0,
         min=0.0,
         mutable=True,
-        help="Seconds for which a framework may keep what it borrowed after the lender wants it back, before the CPU weights of "
-        "its tasks are reduced. It gets no new grants from the first moment. The default lets short tasks end by themselves.",
+        help="Seconds for which a framework may keep what it borrowed after the lender wants it back, before the CPU weights "
+        "of its tasks are reduced. It gets no new grants from the first moment. The default lets short tasks end by themselves.",
     ),
     cfg.FloatOpt(
         "relieve_after_s",
@@ -149,8 +149,8 @@ OPTIONS = [
         "least_squeeze",
         default="1/10",
         mutable=True,
-        help="Smallest factor on the CPU weights of a borrower, above 0 and at most 1; 1 switches the squeeze off. The squeeze is "
-        "in proportion to what is borrowed; the default keeps every task alive.",
+        help="Smallest factor on the CPU weights of a borrower, above 0 and at most 1; 1 switches the squeeze off. The squeeze "
+        "is in proportion to what is borrowed; the default keeps every task alive.",
     ),
     cfg.IntOpt(
         "decisions_kept",

@@ -310,7 +310,7 @@ class Engine:
             named = self._rules.host_scores.get(host)
             rows = self._inputs.score_rows if self._inputs else ()
             score = (
-                HostScore(named, "option")
+                HostScore(named, None, named=True)
                 if named is not None
                 else score_of(record.report.hardware, rows, self._rules.default_score)
             )

@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import namespaces
 import pytest

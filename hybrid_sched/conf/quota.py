@@ -135,7 +135,8 @@ OPTIONS = [
         min=0.0,
         mutable=True,
         help="Seconds for which a framework may keep what it borrowed after the lender wants it back, before the CPU weights "
-        "of its tasks are reduced. It gets no new grants from the first moment. The default lets short tasks end by themselves.",
+        "of its tasks are reduced. It gets no new grants from the first moment. The default lets short tasks end by "
+        "themselves.",
     ),
     cfg.FloatOpt(
         "relieve_after_s",

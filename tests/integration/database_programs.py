@@ -27,7 +27,7 @@ def put(url: str, term: str) -> None:
         number += 1
         uuid = f"{number:08}"
         demand = Resources(vcpu=number)
-        store.put(StoredReservation(uuid, "container", demand, 1, None, 1.0, 2.0), int(term))
+        store.put(StoredReservation(uuid, "container", "", demand, 1, 1.0, 2.0), int(term))
         _say(uuid)
 
 

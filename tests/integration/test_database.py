@@ -31,7 +31,7 @@ PROGRAMS = Path(__file__).with_name("database_programs.py")
 TIMEOUT_S = 60
 # MariaDB keeps doubles and texts of any script; a time must not lose its milliseconds.
 RESERVATION = StoredReservation(
-    "a", "hypervisor", Resources(vcpu=Fraction(3, 7), memory_mb=512), 2, "höst", 1.76e9 + 0.125, 2e9
+    "a", "hypervisor", "pööl", Resources(vcpu=Fraction(3, 7), memory_mb=512), 2, 1.76e9 + 0.125, 2e9
 )
 
 _numbers = itertools.count()
@@ -135,7 +135,7 @@ def test_an_old_leader_changes_nothing(database: Database):
     store.put(RESERVATION, old)
     new = terms.begin("new", 2.0)
     for write in (
-        lambda: store.put(StoredReservation("b", "container", Resources(), 1, None, 1, 2), old),
+        lambda: store.put(StoredReservation("b", "container", "", Resources(), 1, 1, 2), old),
         lambda: store.remove(["a"], old),
         lambda: weights.set("", "container", 2, old),
     ):

@@ -15,9 +15,9 @@ from hybrid_sched.db.schema import RESERVATIONS
 from hybrid_sched.db.terms import Terms
 
 FIRST = StoredReservation(
-    "first", "hypervisor", Resources(vcpu=Fraction(3, 7), memory_mb=512), 3, None, 1e9 + 0.25, 2e9
+    "first", "hypervisor", "", Resources(vcpu=Fraction(3, 7), memory_mb=512), 3, 1e9 + 0.25, 2e9
 )
-SECOND = StoredReservation("second", "container", Resources(), 1, "one", 1e9 + 0.5, 2e9)
+SECOND = StoredReservation("second", "container", "gold", Resources(), 1, 1e9 + 0.5, 2e9)
 
 amounts = st.one_of(st.integers(0, 2**62), st.fractions(0, 2**40, max_denominator=10**6))
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=255)
@@ -26,9 +26,9 @@ any_reservation = st.builds(
     StoredReservation,
     names,
     names,
+    st.just("") | names,
     st.builds(Resources, *[amounts] * len(Resources._fields)),
     st.integers(1, 10_000),
-    st.none() | names,
     times,
     times,
 )

@@ -15,7 +15,7 @@ from hybrid_sched.db.schema import TERMS
 from hybrid_sched.db.terms import Deposed, Terms, fenced
 from hybrid_sched.db.weights import WeightStore
 
-RESERVATION = StoredReservation("a", "container", Resources(vcpu=1), 1, None, 1.0, 2.0)
+RESERVATION = StoredReservation("a", "container", "", Resources(vcpu=1), 1, 1.0, 2.0)
 
 
 def test_terms_grow(database: Database):

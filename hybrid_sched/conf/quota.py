@@ -103,32 +103,6 @@ OPTIONS = [
         mutable=True,
         help="Seconds after which a reservation ends if its task has not appeared on a host. The default covers slow starts.",
     ),
-    cfg.IntOpt(
-        "placement_threads",
-        default=8,
-        min=1,
-        help="Calls of Placement that the engine makes at once. More reads a large cloud sooner after a start; later only what "
-        "changed is read. The default is easy on Placement.",
-    ),
-    cfg.FloatOpt(
-        "claims_reread_s",
-        default=60.0,
-        min=1.0,
-        help="Seconds within which the claims of each host are read even if Placement says that nothing changed, since it does "
-        "not tell of deleted claims. The default costs one call a second for each 60 hosts.",
-    ),
-    cfg.StrOpt(
-        "pools_from",
-        default="none",
-        choices=[
-            ("none", "All hosts are one pool."),
-            ("aggregate", "Host aggregates with the metadata hybrid_sched:pool=NAME."),
-            ("availability_zone", "Each availability zone."),
-        ],
-        mutable=True,
-        help="What divides the hosts into pools, each shared by weights of its own (`hybrid-sched-manage framework set-weight "
-        "--pool NAME`). Needs the group [nova]. None by default: one pool shares best.",
-    ),
     cfg.FloatOpt(
         "squeeze_after_s",
         default=60.0,

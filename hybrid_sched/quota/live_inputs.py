@@ -51,7 +51,7 @@ class LiveInputs:
                 self._nova,
                 engine.framework_of,
                 threads=conf.quota.placement_threads,
-                reread_s=conf.quota.claims_reread_s,
+                reread_s=conf.quota.placement_reread_s,
             )
         )
         self._aggregates: tuple[Aggregate, ...] = ()

@@ -44,7 +44,7 @@ test: venv  ## Run the unit, integration and functional tests.
 test-unit: venv  ## Run the unit tests.
 	@tools/run-suites unit
 
-test-integration: venv  ## Run the tests against a real message broker.
+test-integration: venv  ## Run the tests against a real message broker and a real database.
 	@tools/run-suites integration
 
 test-functional: venv  ## Run the tests against the real Placement and the real schedulers of Nova and Zun.

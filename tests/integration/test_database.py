@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -240,6 +241,19 @@ class TestServer:
         assert PASSWORD not in str(away.value)
         server.start()
         assert store.all() == (RESERVATION,)
+
+    @pytest.mark.parametrize("parameters", ["?read_timeout=1", ""])
+    def test_a_server_that_does_not_answer_is_given_up(
+        self, server: Server, database: Database, parameters: str
+    ):
+        """What the operator says counts more than our default, in the URL and beside it."""
+        beside = "" if parameters else "read_timeout=1"
+        hasty = Database(server.url("mysql") + parameters, connection_parameters=beside)
+        begun_s = time.monotonic()
+        with pytest.raises(DatabaseError, match="timed out"):
+            hasty.read(lambda connection: connection.execute(sa.text("SELECT SLEEP(15)")))
+        assert time.monotonic() - begun_s < 10
+        hasty.close()
 
     def test_a_wrong_password_is_not_told(self, server: Server, database: Database):
         url = server.url("mysql").replace(PASSWORD, "also-not-for-logs")

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from hybrid_sched import loading
 from hybrid_sched.core.hardware import Hardware, ScoreRow, score_of
 from hybrid_sched.db import Database
 from hybrid_sched.db.scores import ScoreStore
+from hybrid_sched.interfaces.monitor import Observation, SourceError
 
 HEADER = "cpu_model,memory_kind,score,note\n"
 
@@ -141,6 +143,58 @@ def test_a_measurement_proposes_a_row_and_saves_it_when_asked(synced):
     assert 0 < row.score <= 1
     assert row.note == "measured, 3 rounds"
     assert score_of(Hardware("This one", "DDR4"), [row]).row == row
+
+
+class _Source:
+    def __init__(self, seen: Observation | SourceError) -> None:
+        self._seen = seen
+
+    def collect(self) -> Observation:
+        if isinstance(self._seen, SourceError):
+            raise self._seen
+        return self._seen
+
+
+@pytest.fixture
+def host_is(monkeypatch):
+    """Let the agent's source of the host see something."""
+
+    def load(seen):
+        monkeypatch.setattr(loading, "load", lambda *_: [("host", _Source(seen))])
+
+    return load
+
+
+def test_by_default_the_row_is_of_this_very_hardware(synced, host_is):
+    this = Hardware("CPU [x] *", "DDR5")
+    host_is(Observation(hardware=this))
+    assert synced("scores", "measure", "--seconds", "0.5", "--save").code == 0
+    [row] = stored(synced)
+    assert score_of(this, [row]).row == row
+    assert score_of(Hardware("CPU x and more", "DDR5"), [row]).row is None
+    assert score_of(Hardware(this.cpu_model, "DDR4"), [row]).row is None
+
+
+def test_where_the_memory_is_unknown_the_row_is_of_any(synced, host_is):
+    host_is(Observation(hardware=Hardware("CPU")))
+    assert synced("scores", "measure", "--seconds", "0.5", "--save").code == 0
+    assert stored(synced)[0].key == ("CPU", "*")
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (Observation(), "The name of this host's processor is unknown: give --cpu-model."),
+        (Observation(hardware=Hardware("", "DDR4")), "The name of this host's processor"),
+        (SourceError("No /proc."), "No /proc. Or give --cpu-model and --memory-kind."),
+    ],
+)
+def test_unknown_hardware_is_not_measured(synced, host_is, seen, said):
+    host_is(seen)
+    answer = synced("scores", "measure", "--save")
+    assert answer.code == 1
+    assert answer.err.startswith(said)
+    assert stored(synced) == ()
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "many", "1e9"])

@@ -39,11 +39,11 @@ def set_sample_defaults() -> None:
 def parameters(conf: cfg.ConfigOpts) -> dict[str, Any]:
     """Give the parameters of :class:`hybrid_sched.db.Database`.
 
-    An SQLite file is made when it is missing, so that the first start on one machine needs no other step.
+    The default file is made when it is missing, so that the first start on one machine needs no other step.
     """
     connection = conf.database.connection
     return {
         "connection_url": connection,
-        "create_missing": connection.startswith("sqlite:"),
+        "create_missing": connection == DEFAULT_CONNECTION,
         **{name: conf.database[name] for name in _OF_THE_ENGINE},
     }

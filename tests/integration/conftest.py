@@ -16,6 +16,7 @@ from rabbitmq import Broker, why_not
 from waiting import wait_until
 
 from hybrid_sched.conf import client as client_options
+from hybrid_sched.db import Database
 from hybrid_sched.quota.client import QuotaClient
 
 PERIOD_S = 0.5
@@ -65,6 +66,8 @@ class Site:
         self.broker = broker
         self.directory = directory
         self.programs: list[Program] = []
+        self.database_url = f"sqlite:///{directory}/hybrid-sched.sqlite"
+        Database(self.database_url).sync()
         self.engine = self.engine_program("engine")
         self._clients: list[QuotaClient] = []
 
@@ -79,7 +82,7 @@ class Site:
             "hybrid-sched-engine",
             f"-{member_id}",
             quota={"period_s": PERIOD_S, **quota},
-            database={"connection": f"sqlite:///{self.directory}/hybrid-sched.sqlite"},
+            database={"connection": self.database_url},
             coordination={
                 "backend_url": f"file://{self.directory}/coordination",
                 "member_id": member_id,

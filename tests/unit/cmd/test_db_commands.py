@@ -69,14 +69,12 @@ def conf(*lines: str, directory: Path) -> cfg.ConfigOpts:
     return conf
 
 
-def test_a_file_is_made_by_itself_and_a_server_is_not(tmp_path):
+def test_only_the_default_file_is_made_by_itself(tmp_path):
     by_default = options.parameters(conf(directory=tmp_path))
     assert by_default["connection_url"] == options.DEFAULT_CONNECTION
     assert by_default["create_missing"]
     named = options.parameters(conf(f"connection = sqlite:///{tmp_path}/x", directory=tmp_path))
-    assert named["create_missing"]
-    server = options.parameters(conf("connection = mysql+pymysql://u:p@h/d", directory=tmp_path))
-    assert not server["create_missing"]
+    assert not named["create_missing"]
 
 
 def test_options_of_the_database_reach_it(tmp_path):

@@ -325,11 +325,37 @@ def test_claims_without_cpu_and_memory_are_left_out() -> None:
     assert placement.asked_types == []
 
 
+def test_a_host_that_a_consumer_left_is_read_when_the_consumer_is_listed_elsewhere() -> None:
+    placement = EmulatedPlacement("a", "b", "c")
+    claims = claims_of(placement)
+    placement.write("guest", {"a": HELD})
+    claims.refresh()
+    generation = placement.generations["a"]
+    placement.write("guest", {"b": HELD})
+    assert placement.generations["a"] == generation
+    placement.read.clear()
+    assert claims.refresh() == {"a", "b"}
+    assert claims.of("a") == {}
+    assert sorted(placement.read) == ["a", "b"]
+
+
+def test_storage_that_all_hosts_share_does_not_have_all_of_them_read() -> None:
+    placement = EmulatedPlacement("a", "b", "c", "storage")
+    claims = claims_of(placement)
+    for host in "abc":
+        placement.write(f"guest on {host}", {host: HELD, "storage": {"DISK_GB": 5}})
+    claims.refresh()
+    placement.read.clear()
+    placement.write("new guest", {"a": HELD, "storage": {"DISK_GB": 5}})
+    claims.refresh()
+    assert sorted(placement.read) == ["a", "storage"]
+
+
 HOSTS = ["a", "b", "c"]
 CONSUMERS = ["guest0", "guest1", "guest2", "container0", "move0"]
 held = st.dictionaries(
     st.sampled_from(HOSTS),
-    st.fixed_dictionaries({"VCPU": st.integers(0, 2), "MEMORY_MB": st.integers(0, 2)}),
+    st.fixed_dictionaries({"VCPU": st.integers(1, 2), "MEMORY_MB": st.integers(1, 2)}),
     max_size=2,
 )
 steps = st.lists(
@@ -382,7 +408,7 @@ def test_what_was_kept_up_to_date_is_what_is_read_anew(steps: list[tuple[str, An
         host: {
             uuid: Resources(on[host]["VCPU"], on[host]["MEMORY_MB"])
             for uuid, on in placement.held.items()
-            if host in on and any(on[host].values())
+            if host in on
         }
         for host in placement.generations
     }

@@ -137,16 +137,11 @@ def _groups(pid: int, container_id: str, proc: Path) -> dict[str, Path]:
                 if folder is not None and folder.is_dir():
                     groups[controller] = folder
                     break
-    if "cpuacct" not in groups and not (_UNIFIED in groups and _has_cpu_time(groups[_UNIFIED])):
+    if not groups.keys() & {"cpuacct", _UNIFIED}:
         raise NotReachable(
             f"no control group of process {pid} that is mounted here is the container's"
         )
     return groups
-
-
-def _has_cpu_time(group: Path) -> bool:
-    # Version 2 mounted beside version 1 has no controllers, and the time of CPUs is told by version 1.
-    return (group / "cpu.stat").exists()
 
 
 def _below(path: PurePosixPath, root: str, mounted: str) -> Path | None:

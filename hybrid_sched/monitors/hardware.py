@@ -82,7 +82,7 @@ def memory_kind(tables: bytes) -> str:
         if kind == _MEMORY_DEVICE and len(structure) > _MEMORY_TYPE and any(structure[_SIZE]):
             kinds[_MEMORY_KINDS.get(structure[_MEMORY_TYPE], "")] += 1
         end = tables.find(b"\0\0", at + length)
-        if kind == _END_OF_TABLE or length < _HEADER_LENGTH or end < 0:
+        if kind == _END_OF_TABLE or end < 0:
             break
         at = end + 2
     del kinds[""]

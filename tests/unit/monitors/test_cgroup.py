@@ -154,6 +154,7 @@ def test_groups_that_are_not_the_containers_or_not_mounted_are_not_reachable(
     kernel.process(*v1_lines(path))
     kernel.mount_v1(root)
     kernel.fill_v1(f"docker/{_ID}")
+    write(kernel.groups / "host2" / "docker" / _ID / "cpuacct.usage", "1\n")
     with pytest.raises(NotReachable, match="no control group of process 4711"):
         kernel.usage()
 

@@ -230,6 +230,18 @@ def test_libvirt_that_does_not_answer_is_an_error_with_its_address_and_asked_aga
     assert len(seen(made)) == 2
 
 
+def test_a_connection_that_broke_is_made_anew(
+    uri: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = source(uri)
+    assert len(seen(made)) == 2
+    connection.close()
+    with pytest.raises(SourceError, match="does not answer"):
+        made.collect()
+    monkeypatch.setattr(libvirt, "openReadOnly", libvirt.open)
+    assert len(seen(made)) == 2
+
+
 @pytest.fixture
 def stuck(tmp_path: Path) -> Iterator[Path]:
     """Give the socket of a daemon that takes connections and never answers."""

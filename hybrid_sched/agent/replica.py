@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's state on disk: one file with a checksum, replaced as a whole.
 
-A file rather than a database: the state is a few hundred kilobytes at most, one process writes all of it two or three times
+A file rather than a database: the state is about 100 KiB with 200 tasks, one process writes all of it two or three times
 a period, and nobody searches it. Written to the side, synced, and renamed over the old one, it is the old state or the new one
 after a ``kill -9`` and after a loss of power. The checksum tells of what a disk or a person did to it later, which SQLite does
 not.

@@ -15,7 +15,7 @@ from oslo_log import log
 
 from hybrid_sched.agent.outbox import Outbox
 from hybrid_sched.agent.replica import Replica, ReplicaInUse
-from hybrid_sched.agent.reporter import NoTotals, Reporter, fault
+from hybrid_sched.agent.reporter import Findings, NoTotals, Reporter, fault
 from hybrid_sched.agent.squeeze import Squeezer
 from hybrid_sched.loading import load
 from hybrid_sched.rpc import bus
@@ -26,6 +26,20 @@ LOG = log.getLogger(__name__)
 SOURCES = "hybrid_sched.monitor.source"
 ISOLATORS = "hybrid_sched.isolator"
 _STOP_TIMEOUT_S = 2.0
+
+
+def look_around(replica: Replica, squeezer: Squeezer, reporter: Reporter) -> Findings:
+    """Bring the tasks to where the engine wants them, then look at everything; whatever failed is in the report.
+
+    :raises NoTotals: until the totals have been seen once.
+    """
+    squeezed = squeezer.apply()
+    findings = reporter.look(replica.state)
+    faults = [*findings.report.faults, *squeezed.faults]
+    if replica.fault is not None:
+        faults.append(fault("state", replica.fault))
+    report = replace(findings.report, squeezed=squeezed.factors, faults=tuple(faults))
+    return replace(findings, report=report)
 
 
 class AgentEndpoint:
@@ -93,17 +107,25 @@ class AgentService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no 
         )
         listener.start()
         LOG.info("Reporting for host %s.", self._conf.agent.host)
-        while not self._stopping.is_set():
+        while True:
+            # Cleared before the question whether to stop, so that no wake-up between the two is lost.
             self._wake.clear()
+            if self._stopping.is_set():
+                break
             started_at_s = time.monotonic()
-            self._look(replica, squeezer, reporter, outbox)
+            try:
+                outbox.put(look_around(replica, squeezer, reporter))
+            except NoTotals:
+                LOG.warning("Nothing is reported: no source tells the totals of the host.")
+            except Exception:
+                LOG.exception("A look failed; the next one follows in its time.")
             took_s = time.monotonic() - started_at_s
             self._wake.wait(max(0.0, self._conf.agent.period_s - took_s))
         listener.join(_STOP_TIMEOUT_S)
         # Either may be inside the bus, waiting for a broker that is away; then it ends with the process.
         if outbox.stop(_STOP_TIMEOUT_S) and not listener.is_alive():
             transport.cleanup()
-        replica.close()
+            replica.close()
 
     def terminate(self) -> None:
         """Stop reporting."""
@@ -122,22 +144,6 @@ class AgentService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no 
                 said = True
                 self._stopping.wait(1.0)
         return None
-
-    def _look(
-        self, replica: Replica, squeezer: Squeezer, reporter: Reporter, outbox: Outbox
-    ) -> None:
-        try:
-            squeezed = squeezer.apply()
-            findings = reporter.look(replica.state)
-            faults = [*findings.report.faults, *squeezed.faults]
-            if replica.fault is not None:
-                faults.append(fault("state", replica.fault))
-            report = replace(findings.report, squeezed=squeezed.factors, faults=tuple(faults))
-            outbox.put(replace(findings, report=report))
-        except NoTotals:
-            LOG.warning("Nothing is reported: no source tells the totals of the host.")
-        except Exception:
-            LOG.exception("A look failed; the next one follows in its time.")
 
     def _listen(self, transport: oslo_messaging.RPCTransport, endpoint: AgentEndpoint) -> None:
         """Serve the calls. Without a broker the start blocks until there is one."""

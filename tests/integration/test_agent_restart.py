@@ -270,3 +270,13 @@ def test_orders_to_squeeze_are_taken_over_the_bus(site: Site, host: str, consume
     )
     assert written(site).order.term == 3
     assert "Traceback" not in agent.log_text()
+
+
+def test_an_isolator_that_is_not_there_ends_a_start_with_one_sentence(
+    site: Site, host: str
+) -> None:
+    agent = site.agent(host, isolators="noop,rack")
+    wait_until(lambda: agent.process.poll() is not None, "it has ended", 60)
+    assert agent.process.returncode == 1
+    assert "[agent] isolators: there is no plug-in 'rack'" in agent.log_text()
+    assert agent.log_text().count("\n") == 1

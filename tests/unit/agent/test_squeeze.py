@@ -1,55 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
-from agents import Clock, conf
+from agents import Clock, Killed, Weights, conf
 from hypothesis import given
 from hypothesis import strategies as st
-from oslo_config import cfg
 
 from hybrid_sched.agent.replica import Replica
 from hybrid_sched.agent.squeeze import LEAST_WEIGHT, Squeezer, target
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
-from hybrid_sched.interfaces.isolator import IsolationError, Isolator
 from hybrid_sched.rpc.messages import BadMessage
-
-
-class Killed(BaseException):
-    """Stands for a ``kill -9``: nothing of ours catches it."""
-
-
-class Weights(Isolator):
-    """A back end with weights in memory."""
-
-    def __init__(self, framework: str = CONTAINER, **weights: int) -> None:
-        super().__init__(cfg.ConfigOpts())
-        self.framework = framework
-        self.weights = weights
-        self.away = False
-        self.refused: set[str] = set()
-        self.sets = 0
-        self.asked = 0
-        self.killed_at_set: int | None = None
-
-    def cpu_weights(self) -> Mapping[str, int]:
-        self.asked += 1
-        if self.away:
-            raise IsolationError("away.")
-        return dict(self.weights)
-
-    def set_cpu_weight(self, uuid: str, weight: int) -> None:
-        if self.killed_at_set is not None and self.sets >= self.killed_at_set:
-            raise Killed
-        self.sets += 1
-        if uuid in self.refused:
-            raise IsolationError(f"{uuid} refused.")
-        if uuid in self.weights:
-            self.weights[uuid] = weight
 
 
 class Site:

@@ -64,7 +64,11 @@ def test_reports_become_a_snapshot_and_decisions_can_be_read(site: Site, engine)
     client = site.client()
     wait_until(lambda: hosts_of(client) == {"one", "two"}, "both hosts are in the snapshot")
     snapshot = client.view().snapshot
-    assert snapshot.pools[DEFAULT_POOL].capacity[0] == sum(host.capacity.vcpu for host in snapshot.hosts.values()) > 0
+    assert (
+        snapshot.pools[DEFAULT_POOL].capacity[0]
+        == sum(host.capacity.vcpu for host in snapshot.hosts.values())
+        > 0
+    )
     assert client.view().age_s < 10 * PERIOD_S
 
     client.record(decision())

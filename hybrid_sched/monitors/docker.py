@@ -18,11 +18,14 @@ from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask
 from hybrid_sched.monitors import cgroup
 from hybrid_sched.monitors.complaints import Complaints
 from hybrid_sched.monitors.devices import physical_disks
+from hybrid_sched.monitors.times import unix_time
 
 _ZUN_PREFIX = "zun-"
 _TIMEOUT_S = 10
 _CPU_SHARES_A_CORE = 1024
 _LABEL_PREFIX = "hybrid:"
+_RELOCATE_LABEL = "hybrid:relocate"
+_RELOCATE_ALLOWED = "allow"
 _RATES = ("disk_read_bps", "disk_write_bps", "net_in_bps", "net_out_bps")
 _NETWORK_COUNTERS = ("net_in_bytes", "net_out_bytes")
 
@@ -156,6 +159,9 @@ def task_of(inspected: dict[str, Any], complaints: set[str]) -> Task:
         ),
         name=inspected["Config"].get("Hostname") or name,
         state=inspected["State"]["Status"],
+        created_at_s=unix_time(inspected.get("Created")),
+        # A container moves by a stop and a start, which its owner has to allow.
+        movable=labels.get(_RELOCATE_LABEL) == _RELOCATE_ALLOWED,
     )
 
 

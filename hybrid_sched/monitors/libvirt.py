@@ -18,6 +18,7 @@ from hybrid_sched.core.resources import Resources
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
 from hybrid_sched.monitors.bounded import Bounded
 from hybrid_sched.monitors.complaints import Complaints
+from hybrid_sched.monitors.times import unix_time
 
 _TIMEOUT_S = 10
 #: Looks that may hang, each in a thread: one for every guest that libvirt waits for, before libvirt itself must be stuck.
@@ -163,6 +164,9 @@ def task_of(xml: str, state: int | None, complaints: set[str]) -> Task:
         ),
         name=name,
         state=_STATES.get(state, "unknown"),
+        created_at_s=unix_time(domain.findtext("metadata/{*}instance/{*}creationTime")),
+        # Live migration is for guests that run.
+        movable=_STATES.get(state) in {"running", "paused"},
     )
 
 

@@ -308,3 +308,20 @@ def test_docker_that_does_not_answer_is_an_error_and_is_asked_again(emulator: Em
         assert tasks(made).keys() == {"one", "two"}
     finally:
         again.close()
+
+
+@pytest.mark.parametrize(
+    ("labels", "movable"),
+    [
+        ({"hybrid:relocate": "allow"}, True),
+        ({"hybrid:relocate": "yes"}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_a_container_may_move_only_where_its_owner_allows_it(
+    labels: dict[str, str] | None, movable: bool
+) -> None:
+    inspected = container("zun-one", 1024, 64, "running", labels)
+    task = task_of({**inspected, "Created": "2026-11-26T01:22:13.5Z"}, set())
+    assert (task.movable, task.created_at_s) == (movable, 1795656133.5)

@@ -33,6 +33,7 @@ _METADATA = """
 <metadata>
   <nova:instance xmlns:nova="http://openstack.org/xmlns/libvirt/nova/1.1">
     <nova:name>web</nova:name>
+    <nova:creationTime>2026-11-26 01:22:13</nova:creationTime>
     <nova:flavor name="m1" id="7">
       <nova:memory>512</nova:memory>
       <nova:vcpus>2</nova:vcpus>
@@ -111,8 +112,23 @@ def test_every_guest_is_listed_with_what_it_declared(uri: str) -> None:
         "net_out_bps": 64_000,
     }
     assert [each.task for each in seen(source(uri))] == [
-        Task(_OF_NOVA, HYPERVISOR, Resources(2, 512, **rates), "web", "running"),
-        Task(_OF_ANOTHER, HYPERVISOR, Resources(vcpu=1, memory_mb=64), "other", "running"),
+        Task(
+            _OF_NOVA,
+            HYPERVISOR,
+            Resources(2, 512, **rates),
+            "web",
+            "running",
+            created_at_s=1795656133.0,
+            movable=True,
+        ),
+        Task(
+            _OF_ANOTHER,
+            HYPERVISOR,
+            Resources(vcpu=1, memory_mb=64),
+            "other",
+            "running",
+            movable=True,
+        ),
     ]
 
 

@@ -18,7 +18,7 @@ from hybrid_sched.core.cluster import CONTAINER, Task
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.interfaces.monitor import SeenTask, SourceError
 from hybrid_sched.monitors import cgroup
-from hybrid_sched.monitors.docker import DockerSource
+from hybrid_sched.monitors.docker import DockerSource, task_of
 
 # A number that no process has: the largest of Linux is 2^22.
 _NO_PROCESS = 2**22 + 1

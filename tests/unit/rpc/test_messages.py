@@ -118,11 +118,15 @@ LONG = "x" * 3000
         (("tasks", 0, "demand", "vcpu"), -1, "tasks[0].demand.vcpu: -1 is out of range"),
         (("tasks", 0, "name"), 7, "tasks[0].name: 7 is not a string"),
         (("tasks", 0, "state"), "x" * 65, "tasks[0].state: 65 characters, at most 64"),
-        (("tasks", 0, "measured"), 7, "tasks[0].measured: 7 is not an object with names"),
+        (("tasks", 0, "framework"), "pods", "tasks[0].framework: 'pods' is unknown: send"),
+        (("tasks", 0, "created_at_s"), -1, "tasks[0].created_at_s: -1 is not a finite"),
+        (("tasks", 0, "movable"), 1, "tasks[0].movable: 1 is neither true nor false"),
+        (("task_measured",), 7, "task_measured: 7 is not an object with names"),
+        (("task_measured", "t"), 7, "task_measured: 7 is not an object with names"),
         (
-            ("tasks", 0, "measured", "cpu_cores"),
+            ("task_measured", "t", "cpu_cores"),
             float("nan"),
-            "tasks[0].measured.cpu_cores: nan is not a finite",
+            "task_measured.cpu_cores: nan is not a finite",
         ),
         (("measured",), [], "measured: [] is not an object with names"),
         (("measured",), {str(n): 1 for n in range(65)}, "measured: 65 figures, at most 64"),
@@ -133,6 +137,7 @@ LONG = "x" * 3000
         (("squeezed",), [CONTAINER], "squeezed: ['container'] is not an object with names"),
         (("squeezed", CONTAINER), 0.5, "squeezed.container: 0.5 is no exact number"),
         (("squeezed", CONTAINER), -1, "squeezed.container: -1 is out of range"),
+        (("squeezed", CONTAINER), "3/2", "squeezed.container: '3/2' is more than 1"),
         (("squeezed", ""), 1, "squeezed: is empty"),
         (("faults",), "down", "faults: 'down' is not an array"),
         (("faults",), [LONG], "faults: 3000 characters, at most 2000 are taken"),
@@ -152,6 +157,25 @@ def test_a_report_that_is_wrong_is_refused_with_the_field(
     with pytest.raises(BadMessage) as refused:
         messages.report_from_wire(wire)
     assert str(refused.value).startswith(said)
+
+
+def test_a_reader_takes_tasks_as_read_only_while_they_stay_the_same() -> None:
+    reader = messages.ReportReader()
+    wire = over_the_wire(messages.report_to_wire(REPORT))
+    first = reader.read(wire)
+    assert reader.read(over_the_wire(wire)).tasks is first.tasks
+    # Another host's tasks are its own, and a change of any field is seen.
+    other = over_the_wire({**wire, "host": "b", "tasks": wire["tasks"][:1]})
+    assert len(reader.read(other).tasks) == 1
+    changed = over_the_wire(wire)
+    changed["tasks"][0]["state"] = "exited"
+    assert reader.read(changed).tasks[0].state == "exited"
+    broken = over_the_wire(changed)
+    broken["tasks"][0]["uuid"] = ""
+    for _ in range(2):
+        with pytest.raises(BadMessage):
+            reader.read(broken)
+    assert reader.read(changed).tasks[0].state == "exited"
 
 
 NEEDED = {"host", "boot_id", "sequence", "sampled_at_s", "capacity", "cpus", "memory_mb", "tasks"}

@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 HOSTS ?= 2
 
 .PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration \
-	test-lab lint docs clean
+	test-lab bench-engine lint docs clean
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -52,6 +52,9 @@ test-functional: venv  ## Run the tests against the real Placement and the real 
 
 test-lab: venv  ## Start the lab and drive it with the real clients.
 	@tools/run-suites --lab e2e
+
+bench-engine: venv  ## Measure the engine with ten thousand synthetic hosts; figures in .bench/engine.json.
+	$(BIN)/python -m benchmarks.engine
 
 lint: venv  ## Check style, types, import directions, documents and scripts.
 	$(BIN)/ruff check .

@@ -100,6 +100,7 @@ class Engine:
         self._snapshot_at_s = now_s()
         self._sent_version: int | None = None
         self._last_cycle_s = 0.0
+        self._accepted = 0
         self._has_run = False
 
     def run_cycle(self, inputs: CycleInputs | None = None) -> SnapshotNews:
@@ -139,6 +140,11 @@ class Engine:
         return self._has_run
 
     @property
+    def accepted(self) -> int:
+        """Count the reports that were taken in."""
+        return self._accepted
+
+    @property
     def last_cycle_s(self) -> float:
         """Give how long the last cycle took, in seconds."""
         return self._last_cycle_s
@@ -155,6 +161,7 @@ class Engine:
             if held is None or held.report.hardware != report.hardware:
                 self._scores.pop(report.host, None)
             self._state.update(report.host)
+            self._accepted += 1
 
     def count_malformed_report(self, fault: str) -> None:
         """Count and log a report that could not be read."""

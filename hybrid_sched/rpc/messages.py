@@ -118,15 +118,16 @@ class ReportReader:
 
         :raises BadMessage: when any field is missing or wrong; its name is in the text.
         """
-        host = _name(wire.mapping(message, "report"), "host")
-        entries = _need(message, "tasks")
+        fields = wire.mapping(message, "report")
+        host = _name(fields, "host")
+        entries = _need(fields, "tasks")
         known, tasks = self._tasks.get(host, (None, ()))
         if entries != known:
             tasks = _tasks_from_wire(entries)
             if len(self._tasks) >= _MOST_HOSTS_REMEMBERED:
                 self._tasks.clear()
             self._tasks[host] = entries, tasks
-        return _report_from_wire(message, tasks)
+        return _report_from_wire(fields, tasks)
 
 
 def report_from_wire(message: object) -> HostReport:
@@ -150,8 +151,7 @@ def _tasks_from_wire(message: object) -> tuple[Task, ...]:
     return tuple(tasks.values())
 
 
-def _report_from_wire(message: object, tasks: tuple[Task, ...]) -> HostReport:
-    fields = wire.mapping(message, "report")
+def _report_from_wire(fields: Mapping[str, Any], tasks: tuple[Task, ...]) -> HostReport:
     task_measured = wire.mapping(fields.get("task_measured", {}), "task_measured")
     if len(task_measured) > MAX_TASKS:
         raise BadMessage(
@@ -202,7 +202,7 @@ def _figures(message: object, where: str) -> dict[str, float]:
         raise BadMessage(f"{where}: {len(fields)} figures, at most {MAX_FIGURES} are taken")
     # Nearly all are as they should be, and a report of a busy host has thousands.
     if fields.keys() <= FIGURES and all(
-        [type(each) is float and 0 <= each < wire.LARGEST for each in fields.values()]
+        type(each) is float and 0 <= each < wire.LARGEST for each in fields.values()
     ):
         return dict(fields)
     try:

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 import pytest
@@ -64,7 +64,7 @@ def metric(name: str, framework: str) -> float:
 
 
 def test_keys_are_equal_on_hosts_of_different_scores_and_a_weight_moves_new_placements(
-    filling: Filling, slow_node2: Fraction, lab: Lab
+    filling: Filling, slow_node2: Fraction, lab: Lab, tell: Callable[[str], None]
 ) -> None:
     sizes = (MEDIUM_MB, SMALL_MB)
     fill(filling.container, sizes)
@@ -76,8 +76,8 @@ def test_keys_are_equal_on_hosts_of_different_scores_and_a_weight_moves_new_plac
         for row in hybrid.manage(lab, "hosts", "list")
     )
     one_task = MEDIUM_MB / Fraction(memory_mb)
-    print(
-        f"keys { ({name: float(key) for name, key in keys.items()}) }, one task {float(one_task):.4f}"
+    tell(
+        f"keys {float(keys[HYPERVISOR]):.4f} and {float(keys[CONTAINER]):.4f}, one task is {float(one_task):.4f}"
     )
     assert abs(keys[HYPERVISOR] - keys[CONTAINER]) <= one_task
     assert min(keys.values()) > Fraction(2, 5)
@@ -93,7 +93,7 @@ def test_keys_are_equal_on_hosts_of_different_scores_and_a_weight_moves_new_plac
             lambda share: share == pytest.approx(2 / 3),
             2 * _PERIOD_S,
         )
-        print(f"the weight counted after {time.monotonic() - changed_s:.1f} s")
+        tell(f"the weight counted after {time.monotonic() - changed_s:.1f} s")
         for _ in range(3):
             filling.delete_container(filling.containers[-1])
         assert not filling.container(SMALL_MB)
@@ -127,7 +127,9 @@ def cpu_shares(lab: Lab, filling: Filling) -> set[int]:
     return shares
 
 
-def test_idle_share_is_borrowed_and_given_back_rung_by_rung(filling: Filling, lab: Lab) -> None:
+def test_idle_share_is_borrowed_and_given_back_rung_by_rung(
+    filling: Filling, lab: Lab, tell: Callable[[str], None]
+) -> None:
     configure_engine(
         lab,
         lending="hypervisor:1,container:1",
@@ -168,7 +170,7 @@ def test_idle_share_is_borrowed_and_given_back_rung_by_rung(filling: Filling, la
         return rung
 
     wait_for(climb, lambda rung: rung == "relieve", 90)
-    print(f"rungs after {times_s} s; CPU shares of containers {squeezed}")
+    tell(f"rungs after {times_s} s; CPU shares of containers {squeezed}")
     assert rungs == ["none", "no_grants", "squeeze", "relieve"]
     assert no_new_grant is True
     assert "framework_share" in filling.refusal(CONTAINER)

@@ -255,7 +255,7 @@ CLAIMS = st.builds(
     st.sampled_from([*FRAMEWORKS, None]),
     st.sampled_from([mb(10), mb(20), Resources(1, 7)]),
     st.booleans(),
-).map(lambda each: each if each.framework else replace(each, counts_for_share=False))
+).map(lambda each: each if each.framework else HeldClaim(None, mb(20), counts_for_share=False))
 Step = Callable[[Site], None]
 
 

@@ -22,7 +22,7 @@ from hybrid_sched.core.decision import Decision
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.rpc import bus
 from hybrid_sched.rpc.messages import BadMessage, Wire, decision_to_wire, request_to_wire
-from hybrid_sched.rpc.snapshots import MissedSnapshot, snapshot_from_wire
+from hybrid_sched.rpc.snapshots import MissedSnapshot, snapshot_from_wire, stamp_of
 
 LOG = log.getLogger(__name__)
 
@@ -153,7 +153,7 @@ class QuotaClient:
         """
         with self._swap:
             held = self._held[0] if self._held else None
-            if held is not None and (wire["term"], wire["version"]) <= held.stamp:
+            if held is not None and stamp_of(wire) <= held.stamp:
                 return
             snapshot = snapshot_from_wire(wire, held)
             self._held = (snapshot, time.monotonic() - age_s)

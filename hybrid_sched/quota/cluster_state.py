@@ -127,8 +127,9 @@ class ClusterState:
                     del self._claimed[uuid]
             ended |= before - now
             self._claimed.update(now - before)
-            # A task that was known from an agent alone is charged as claimed from now on.
-            self._outdated.update(self._holder[u] for u in now - before if u in self._holder)
+            # A task that was known from agents alone is charged as claimed from now on.
+            for uuid in (now - before) & self._holder.keys():
+                self._outdated |= {self._holder[uuid], *self._also_on.get(uuid, ())}
             if now:
                 self._claimed_on[host] = now
             else:

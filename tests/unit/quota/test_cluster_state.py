@@ -384,9 +384,7 @@ def test_the_hosts_that_are_not_named_are_as_they_were(story: list[Step]) -> Non
         before = dict(site.state.hosts)
         changed = site.refresh()
         names = before.keys() | site.state.hosts.keys()
-        assert changed == {
-            name for name in names if before.get(name) != site.state.hosts.get(name)
-        }
+        assert changed == {name for name in names if before.get(name) != site.state.hosts.get(name)}
 
 
 @given(

@@ -141,9 +141,7 @@ def test_whoever_hears_every_cycle_needs_to_ask_for_nothing(story: list[Step]) -
 def test_borrowers_climb_the_ladder_and_give_back_by_the_clock() -> None:
     site = Site(lending_of_guests="1", squeeze_after_s=60, relieve_after_s=300)
     held = [task(str(n), 10, created_at_s=float(n), movable=n % 2 == 0) for n in range(15)]
-    owed = decision(
-        "g", framework=HYPERVISOR, demand=task("g", 70).demand, refused_by_share=True
-    )
+    owed = decision("g", framework=HYPERVISOR, demand=task("g", 70).demand, refused_by_share=True)
     seen = []
     for wait_s in (0, 59.9, 0.1, 299.9, 0.1):
         site.clock.now_s += wait_s

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid_sched.core.cluster import (
@@ -109,6 +109,7 @@ def orders(snapshot: Snapshot) -> dict[str, list[str]]:
 
 
 @given(snapshots)
+@settings(max_examples=50, deadline=None)
 def test_a_snapshot_comes_back_exactly(snapshot: Snapshot) -> None:
     read = snapshot_from_wire(over_the_wire(snapshot_to_wire(snapshot)))
     assert read == snapshot

@@ -17,7 +17,7 @@ OPTIONS = [
         help="Address to serve them on. There is neither TLS nor a password, so that the default is loopback; put a proxy before "
         "it for others.",
     ),
-    cfg.PortOpt("port", default=9782, help="Port to serve them on."),
+    cfg.PortOpt("port", default=9782, help="Port to serve them on; nothing else may listen there."),
 ]
 
 

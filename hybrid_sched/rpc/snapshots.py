@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hybrid_sched.core.cluster import DEFAULT_POOL, Framework, Host, Pool, ReserveMode, Rung, Snapshot
+from hybrid_sched.core.cluster import (
+    DEFAULT_POOL,
+    Framework,
+    Host,
+    Pool,
+    ReserveMode,
+    Rung,
+    Snapshot,
+)
 from hybrid_sched.core.resources import Resources, exact
 from hybrid_sched.rpc.wire import (
     LARGEST,

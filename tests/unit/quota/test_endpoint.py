@@ -208,9 +208,7 @@ def test_hosts_are_told_of_as_they_are_known(desk: Desk) -> None:
     )
     desk.site.engine.take_report(told)
     desk.site.report("b")
-    desk.site.run(
-        pool_of={"a": "fast"}, score_rows=(ScoreRow("Old*", "DDR3", Fraction(3, 4)),)
-    )
+    desk.site.run(pool_of={"a": "fast"}, score_rows=(ScoreRow("Old*", "DDR3", Fraction(3, 4)),))
     desk.site.clock.now_s += 4.25
     (found,) = desk.ask("hosts", names=["a", "none"])
     assert found == {

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from oslo_db import exception as oslo_errors
 from sqlalchemy.exc import SQLAlchemyError
 
-#: What SQLAlchemy, oslo.db and a driver that cannot be imported raise; a file that cannot be opened is told of by SQLite itself.
+#: What SQLAlchemy, oslo.db and a driver that cannot be imported raise, and SQLite itself of a file that cannot be opened.
 FAULTS = (SQLAlchemyError, oslo_errors.DBError, ImportError, sqlite3.Error)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import oslo_messaging
 import pytest
-from oslo_config import cfg
 from engines import Site
+from oslo_config import cfg
 from values import Clock, decision, request, task
 
 from hybrid_sched.conf import client as options

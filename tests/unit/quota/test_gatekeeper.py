@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from oslo_config import cfg
 from engines import Site
+from oslo_config import cfg
 from values import request, task
 
 from hybrid_sched.conf import client as client_options

@@ -16,7 +16,6 @@ from hybrid_sched.conf import metrics as options
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.quota.metrics import EngineCollector, MetricsServer
 
-
 _LABELS = ("pool", "framework", "host", "reason")
 
 
@@ -135,7 +134,7 @@ def test_metrics_are_served_over_http_until_they_are_closed() -> None:
     port, site = free_port(), borrowing()
     server = MetricsServer(conf(enabled=True, port=port), site.engine)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
             found = figures(answer.read().decode())
     finally:
         server.close()

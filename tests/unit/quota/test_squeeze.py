@@ -73,7 +73,8 @@ def test_an_order_is_repeated_now_and_then(site: Squeezed) -> None:
 
 def test_a_factor_that_changes_is_told_at_once(site: Squeezed) -> None:
     site.apply(site.due())
-    assert site.due(owed_mb=80) == dict.fromkeys("ab", {CONTAINER: Fraction(120, 150)})
+    less = {CONTAINER: Fraction(120, 150)}
+    assert site.due(owed_mb=80) == {"a": less, "b": less}
 
 
 def test_hosts_are_released_once_nobody_is_owed(site: Squeezed) -> None:
@@ -84,7 +85,7 @@ def test_hosts_are_released_once_nobody_is_owed(site: Squeezed) -> None:
     site.apply({"b": {}})
     assert site.due(owed_mb=0) == {}
     # Released, an order to squeeze is new again.
-    assert site.due() == dict.fromkeys("ab", HALVED)
+    assert site.due() == {"a": HALVED, "b": HALVED}
 
 
 def test_a_host_that_is_squeezed_without_reason_is_released(site: Squeezed) -> None:

@@ -223,10 +223,8 @@ def test_what_is_known_follows_from_the_accepted_reports_alone(
         told = replace(relative, sampled_at_s=sampled_at_s)
         try:
             site.statistics.accept(told)
-        except ReportRefused as fault:
+        except ReportRefused:
             refused += 1
-            assert str(fault)
-            assert "\n" not in str(fault)
         else:
             twin.statistics.accept(told)
         assert site.state() == twin.state()

@@ -66,9 +66,8 @@ frameworks = st.builds(
     used=vectors,
     wanted=vectors,
     rung=st.sampled_from(Rung),
-    **{
-        name: numbers
-        for name in (
+    **dict.fromkeys(
+        (
             "weight",
             "fair_share",
             "entitlement",
@@ -77,8 +76,9 @@ frameworks = st.builds(
             "borrowed",
             "owed",
             "squeeze",
-        )
-    },
+        ),
+        numbers,
+    ),
 )
 pools = st.builds(
     Pool,

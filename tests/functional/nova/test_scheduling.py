@@ -335,7 +335,7 @@ class SchedulingTest(integrated_helpers.ProviderUsageBaseTestCase):
         self.flags(reservation_timeout_s=0.2, group="hybrid_sched")
         self.quota.be_silent(forgotten=False)
         self.create(2048)
-        refused = self.create(8192, "ERROR")
+        refused = self.create(5120, "ERROR")
         self.quota.answer()
         assert all(each.startswith("framework_share: ") for each in self.refusals(refused).values())
 

@@ -178,6 +178,17 @@ def test_claims_that_a_dead_host_and_its_successor_hold_of_one_task_are_charged_
     assert site.used_mb() == {"a": {}, "b": {HYPERVISOR: 10}}
 
 
+def test_what_another_agent_sees_takes_no_room_once_the_charged_host_has_a_claim(
+    site: Site,
+) -> None:
+    for host in "abc":
+        site.report(host, task("t", 10))
+    site.claim("a", t=claim(20, None))
+    assert site.used_mb() == {"a": {CONTAINER: 20}, "b": {}, "c": {}}
+    site.claim("a")
+    assert site.used_mb() == {"a": {CONTAINER: 10}, "b": {"other": 10}, "c": {"other": 10}}
+
+
 def test_hosts_with_claims_that_their_agents_do_not_see_are_doubted(site: Site) -> None:
     site.report("a", task("t", 10))
     site.report("b")

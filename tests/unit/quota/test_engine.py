@@ -227,7 +227,7 @@ def test_a_score_comes_from_the_option_then_the_table_then_the_default(site: Sit
 def test_a_score_that_changes_is_used_from_the_next_cycle(site: Site, change: str) -> None:
     rows = (ScoreRow("Old*", "*", HALF), ScoreRow("Older*", "*", Fraction(1, 4)))
     site.report("a", task("t", 40), hardware=OLD)
-    site.run(score_rows=rows[:1])
+    site.run(score_rows=rows)
     assert (site.snapshot.hosts["a"].score, site.used_mb()) == (HALF, 20)
     match change:
         case "table":
@@ -238,7 +238,6 @@ def test_a_score_that_changes_is_used_from_the_next_cycle(site: Site, change: st
             site.run(score_rows=())
             site.set(default_score="1/4")
         case "hardware":
-            site.inputs = CycleInputs(score_rows=rows)
             site.report("a", task("t", 40), hardware=Hardware("Older 1", "DDR2"))
     site.run()
     assert (site.snapshot.hosts["a"].score, site.used_mb()) == (Fraction(1, 4), 10)

@@ -228,6 +228,10 @@ def test_what_is_known_follows_from_the_accepted_reports_alone(
         else:
             twin.statistics.accept(told)
         assert site.state() == twin.state()
+        ages = [
+            (name, site.statistics.age_s(each)) for name, each in site.statistics.records().items()
+        ]
+        assert set(site.statistics.stale()) == {name for name, age_s in ages if age_s > 15}
         assert site.statistics.forget_silent_hosts() == twin.statistics.forget_silent_hosts()
     assert sum(site.statistics.refusals.values()) == refused
     assert twin.statistics.refusals == {}
@@ -301,6 +305,12 @@ def test_each_host_is_forgotten_by_its_own_silence_and_may_come_back(site: Site)
     assert site.statistics.forget_silent_hosts() == ["a"]
     assert list(site.statistics.records()) == ["b"]
     assert site.statistics.forget_silent_hosts() == []
+    # One that speaks again and again hides no silent one behind it.
+    site.accept(report("c"))
+    site.now.now_s += 29
+    site.accept(report("b", sequence=3))
+    site.now.now_s += 32
+    assert site.statistics.forget_silent_hosts() == ["c"]
     # Nothing of it is left that could refuse it.
     site.accept(report("a", sequence=9))
     assert list(site.statistics.records()) == ["a", "b"]

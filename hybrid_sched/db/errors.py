@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import sqlalchemy as sa
 from oslo_db import exception as oslo_errors
 from sqlalchemy.exc import SQLAlchemyError
 
-#: What SQLAlchemy, oslo.db and a driver that cannot be imported raise.
-FAULTS = (SQLAlchemyError, oslo_errors.DBError, ImportError)
+#: What SQLAlchemy, oslo.db and a driver that cannot be imported raise, and SQLite itself of a file that cannot be opened.
+FAULTS = (SQLAlchemyError, oslo_errors.DBError, ImportError, sqlite3.Error)
 
 
 class DatabaseError(Exception):

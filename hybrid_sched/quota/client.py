@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any
 
 import oslo_messaging
 from oslo_config import cfg
@@ -22,7 +23,7 @@ from hybrid_sched.core.decision import Decision
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.rpc import bus
 from hybrid_sched.rpc.messages import BadMessage, Wire, decision_to_wire, request_to_wire
-from hybrid_sched.rpc.snapshots import MissedSnapshot, snapshot_from_wire
+from hybrid_sched.rpc.snapshots import MissedSnapshot, snapshot_from_wire, stamp_of
 
 LOG = log.getLogger(__name__)
 
@@ -153,7 +154,7 @@ class QuotaClient:
         """
         with self._swap:
             held = self._held[0] if self._held else None
-            if held is not None and (wire["term"], wire["version"]) <= held.stamp:
+            if held is not None and stamp_of(wire) <= held.stamp:
                 return
             snapshot = snapshot_from_wire(wire, held)
             self._held = (snapshot, time.monotonic() - age_s)
@@ -238,11 +239,20 @@ class QuotaClient:
                 wire = request_to_wire(asked.request)
                 granted = in_time.call({}, "reserve", request=wire, pools=list(asked.pools))
                 asked.answer.set_result(granted)
-                if asked.given_up.is_set() and asked.give_back and granted["granted"]:
-                    engine.call({}, "release", request_uuid=asked.request.uuid)
+                is_late = asked.given_up.is_set()
             except Exception as error:
-                if not asked.answer.done():
-                    asked.answer.set_exception(error)
+                asked.answer.set_exception(error)
+                # The engine may have it and grant it still.
+                is_late = True
+            if is_late and asked.give_back:
+                self._give_back(engine, asked.request.uuid)
+
+    @staticmethod
+    def _give_back(engine: Any, request_uuid: str) -> None:
+        try:
+            engine.cast({}, "release", request_uuid=request_uuid)
+        except Exception as error:
+            LOG.debug("A reservation lasts until its time is over: %s.", type(error).__name__)
 
 
 class _SnapshotEndpoint:

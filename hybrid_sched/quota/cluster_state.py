@@ -52,7 +52,8 @@ class _Charge:
     """What one host is charged with.
 
     :param demands: how many tasks of each framework hold each demand.
-    :param unclaimed: uuids of the tasks that are known from the agent alone.
+    :param by_agent: uuids of the tasks that are charged to whom the agent says: those without a claim, or with one of nobody.
+    :param elsewhere: uuids of the tasks that the agent sees and that are claimed on other hosts alone.
     :param doubtful: whether there is a claim of which the agent sees no task.
     """
 
@@ -61,7 +62,8 @@ class _Charge:
     other: Resources
     task_count: int
     demands: Mapping[tuple[str, Resources], int]
-    unclaimed: frozenset[str]
+    by_agent: frozenset[str]
+    elsewhere: frozenset[str]
     doubtful: bool
 
 
@@ -81,7 +83,7 @@ class ClusterState:
         self._claimed: Counter[str] = Counter()
         self._claimed_on: dict[str, frozenset[str]] = {}
         self._charges: dict[str, _Charge] = {}
-        # Of the tasks without a claim: the host that is charged, and the others that see it too.
+        # Of the tasks that are charged to whom agents say: the host that is charged, and the others that see it too.
         self._holder: dict[str, str] = {}
         self._also_on: dict[str, set[str]] = {}
         self._outdated: set[str] = set()
@@ -96,7 +98,7 @@ class ClusterState:
         return uuid in self._holder or self._claimed[uuid] > 0
 
     def framework_of(self, uuid: str) -> str | None:
-        """Give the framework of a task that is known from an agent alone; None for others."""
+        """Give the framework of a task that is charged to whom its agent says; None for others."""
         record = self._statistics.get(self._holder.get(uuid, ""))
         task = record.tasks.get(uuid) if record is not None else None
         return None if task is None else task.framework
@@ -116,21 +118,32 @@ class ClusterState:
         """
         self._claims_of = claims_of
         hosts = list(hosts)
+        ended: set[str] = set()
         for host in hosts:
             now, before = frozenset(claims_of(host)), self._claimed_on.get(host, frozenset())
             for uuid in before - now:
                 self._claimed[uuid] -= 1
                 if not self._claimed[uuid]:
                     del self._claimed[uuid]
+            ended |= before - now
             self._claimed.update(now - before)
-            # A task that was known from an agent alone is charged as claimed from now on.
-            self._outdated.update(self._holder[u] for u in now - before if u in self._holder)
+            # A task that was known from agents alone is charged as claimed from now on.
+            for uuid in (now - before) & self._holder.keys():
+                self._outdated |= {self._holder[uuid], *self._also_on.get(uuid, ())}
             if now:
                 self._claimed_on[host] = now
             else:
                 self._claimed_on.pop(host, None)
         for host in hosts:
             self._recharge(host)
+        ended -= self._claimed.keys()
+        if ended:
+            # From now on agents have the only word on such a task.
+            self._outdated.update(
+                host
+                for host, charge in self._charges.items()
+                if not charge.elsewhere.isdisjoint(ended)
+            )
 
     def refresh(self, placing: Placing, *, everything: bool = False) -> set[str]:
         """Bring ``hosts`` and the sums up to date.
@@ -192,14 +205,14 @@ class ClusterState:
         before, record = self._charges.get(host), self._statistics.get(host)
         if record is None:
             if before is not None:
-                self._release(host, before.unclaimed)
+                self._release(host, before.by_agent)
                 self._count(before.demands, -1)
                 del self._charges[host]
                 self._dirty.add(host)
             return
         charge = self._charge(host, record)
         if before is not None:
-            self._release(host, before.unclaimed - charge.unclaimed)
+            self._release(host, before.by_agent - charge.by_agent)
         if before is None or charge.demands != before.demands:
             if before is not None:
                 self._count(before.demands, -1)
@@ -212,7 +225,7 @@ class ClusterState:
         claims = self._claims_of(host)
         sums: dict[str | None, list[Number]] = {}
         demands: dict[tuple[str, Resources], int] = {}
-        unclaimed = []
+        task_count, by_agent, elsewhere = len(claims), [], []
 
         def charge(framework: str | None, demand: Resources) -> None:
             held = sums.get(framework)
@@ -229,23 +242,27 @@ class ClusterState:
         for uuid, claim in claims.items():
             if claim.framework is None and (task := record.tasks.get(uuid)) is not None:
                 # The agent knows what nobody else does.
-                charge(task.framework, claim.demand)
+                by_agent.append(uuid)
+                charge(task.framework if self._take_hold(uuid, host) else None, claim.demand)
             else:
                 charge(claim.framework if claim.counts_for_share else None, claim.demand)
         for uuid, task in record.tasks.items():
-            # Claimed here, it is charged already; claimed elsewhere, its room here is held by the claim of its move.
-            if uuid in self._claimed:
-                continue
-            unclaimed.append(uuid)
-            charge(task.framework if self._take_hold(uuid, host) else None, task.demand)
+            if uuid not in self._claimed:
+                task_count += 1
+                by_agent.append(uuid)
+                charge(task.framework if self._take_hold(uuid, host) else None, task.demand)
+            elif uuid not in claims:
+                # Its room here is held by the claim of its move.
+                elsewhere.append(uuid)
         other = sums.pop(None, None)
         return _Charge(
             capacity=record.report.capacity,
             used={name: Resources(*held) for name, held in sums.items() if name is not None},
             other=Resources(*other) if other else NOTHING,
-            task_count=len(claims) + len(unclaimed),
+            task_count=task_count,
             demands=demands,
-            unclaimed=frozenset(unclaimed),
+            by_agent=frozenset(by_agent),
+            elsewhere=frozenset(elsewhere),
             doubtful=not claims.keys() <= record.tasks.keys(),
         )
 

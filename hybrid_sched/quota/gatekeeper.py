@@ -41,7 +41,7 @@ class Gatekeeper:
         allow = self._conf.hybrid_sched.on_unavailable == "allow"
         if snapshot is None:
             text = _unavailable_text(view)
-            verdict = _without_snapshot(hosts, text, allow=allow)
+            verdict = _without_snapshot(hosts, text, allow=allow and not _is_bound(view, request))
         else:
             text = ""
             verdict = ShareGate(snapshot, allow_unreported=allow).judge(request, hosts)
@@ -141,6 +141,12 @@ def _unavailable_text(view: View) -> str:
         f"the newest snapshot of the quota service is {view.age_s:.0f} s old: "
         "check hybrid-sched-engine and the broker"
     )
+
+
+def _is_bound(view: View, request: Request) -> bool:
+    """Say whether a request needs a reservation; what the last snapshot said of that counts at any age."""
+    strict = view.snapshot is not None and view.snapshot.reserve is ReserveMode.STRICT
+    return strict and not request.is_move
 
 
 def _without_snapshot(hosts: Sequence[str], text: str, *, allow: bool) -> Verdict:

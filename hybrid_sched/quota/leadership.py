@@ -19,6 +19,8 @@ from hybrid_sched.db.terms import Terms
 LOG = log.getLogger(__name__)
 
 _LOCK = b"hybrid-sched-engine"
+#: What comes of a scheme that tooz does not know, and of a library that is not installed.
+_NO_DRIVER = (RuntimeError, ImportError)
 
 
 class Leadership:
@@ -51,7 +53,7 @@ class Leadership:
                     self._trouble = ""
                     return term
                 self._say("Another engine leads; standing by.")
-            except (ToozError, OSError) as error:
+            except (ToozError, OSError, *_NO_DRIVER) as error:
                 self._drop()
                 self._say(f"No leader can be elected through [coordination] backend_url: {error}.")
             except DatabaseError as error:

@@ -6,9 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
+from oslo_log import log
+
 from hybrid_sched.core.resources import Resources, Vector, scale, total
 from hybrid_sched.core.share_gate import Request
+from hybrid_sched.db import DatabaseError
 from hybrid_sched.db.reservations import StoredReservation
+
+LOG = log.getLogger(__name__)
 
 
 class Store(Protocol):
@@ -38,6 +43,9 @@ class Ledger:
         self._store = store
         entries = () if store is None else store.all()
         self._entries = {entry.request_uuid: entry for entry in entries}
+        # What is over and may be in the store still.
+        self._over: set[str] = set()
+        self._store_fails = False
 
     def get(self, request_uuid: str) -> StoredReservation | None:
         """Give a request's entry, if it is held and its time not over."""
@@ -58,6 +66,7 @@ class Ledger:
         )
         if self._store is not None:
             self._store.put(entry)
+            self._over.discard(request.uuid)
         self._entries[request.uuid] = entry
         return entry
 
@@ -65,19 +74,27 @@ class Ledger:
         """End one request; says whether it was held."""
         if request_uuid not in self._entries:
             return False
-        self._end([request_uuid])
+        if self._store is not None:
+            self._store.remove([request_uuid])
+        del self._entries[request_uuid]
         return True
 
     def settle(self, is_placed: Callable[[str], bool]) -> None:
-        """End the requests whose task is on a host, and those whose time is over."""
+        """End the requests whose task is on a host, and those whose time is over.
+
+        A store that is away keeps them until it is back, and holds up nobody.
+        """
         now_s = self._clock_s()
         over = [
             uuid
             for uuid, entry in self._entries.items()
             if entry.expires_at_s <= now_s or is_placed(uuid)
         ]
-        if over:
-            self._end(over)
+        for uuid in over:
+            del self._entries[uuid]
+        if self._store is not None:
+            self._over.update(over)
+            self._clear_away(self._store)
 
     def demand_of(self, framework: str, pool: str) -> Vector:
         """Sum up what is held for a framework in a pool, unscored."""
@@ -92,8 +109,15 @@ class Ledger:
         """Give all that is held."""
         return tuple(self._entries.values())
 
-    def _end(self, request_uuids: list[str]) -> None:
-        if self._store is not None:
-            self._store.remove(request_uuids)
-        for uuid in request_uuids:
-            del self._entries[uuid]
+    def _clear_away(self, store: Store) -> None:
+        if not self._over:
+            return
+        try:
+            store.remove(self._over)
+        except DatabaseError as fault:
+            if not self._store_fails:
+                LOG.warning("Reservations that are over stay in the database for now: %s", fault)
+            self._store_fails = True
+            return
+        self._over.clear()
+        self._store_fails = False

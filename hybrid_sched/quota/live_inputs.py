@@ -54,7 +54,8 @@ class LiveInputs:
                 reread_s=conf.quota.placement_reread_s,
             )
         )
-        self._aggregates: tuple[Aggregate, ...] = ()
+        # None until they were read once: without them every host would be in the default pool.
+        self._aggregates: tuple[Aggregate, ...] | None = None
         self._aggregates_due_s = 0.0
         self._conflicts: tuple[str, ...] = ()
         self._failing: set[str] = set()
@@ -85,13 +86,14 @@ class LiveInputs:
         if source is PoolsFrom.NONE or self._nova is None:
             return {}
         now_s = time.monotonic()
-        if now_s >= self._aggregates_due_s:
+        if self._aggregates is None or now_s >= self._aggregates_due_s:
             self._aggregates_due_s = now_s + _AGGREGATES_PERIOD_S
             self._aggregates = self._tried(
                 "host aggregates", self._nova.aggregates, self._aggregates
             )
-        hosts = known_hosts or {host for each in self._aggregates for host in each.hosts}
-        pools = pools_of(hosts, self._aggregates, source)
+        aggregates = self._aggregates or ()
+        hosts = known_hosts or {host for each in aggregates for host in each.hosts}
+        pools = pools_of(hosts, aggregates, source)
         for conflict in sorted(set(pools.conflicts) - set(self._conflicts)):
             LOG.warning("%s.", conflict[:1].upper() + conflict[1:])
         self._conflicts = pools.conflicts

@@ -170,9 +170,10 @@ def _impossible(report: HostReport) -> str:
         used = figures.get(measures.CPU_CORES, 0)
         if used > cpus:
             return f"{_named(report, whose)}: {used:.2f} of {report.cpus} CPUs are in use"
-    used_mb = report.measured.get(measures.MEMORY_USED_MB, 0)
-    if used_mb > memory_mb:
-        return f"host {report.host}: {used_mb:.0f} of {memory_mb} MiB of memory are in use"
+        used_mb = figures.get(measures.MEMORY_USED_MB, 0)
+        if used_mb > memory_mb:
+            named = _named(report, whose)
+            return f"{named}: {used_mb:.0f} of {memory_mb} MiB of memory are in use"
     for name, figure in report.measured.items():
         if name.endswith("_fraction") and figure > 1:
             return f"host {report.host}: {name} is {figure:.2f}, which is more than 1"

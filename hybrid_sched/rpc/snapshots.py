@@ -9,9 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hybrid_sched.core.cluster import Framework, Host, Pool, ReserveMode, Rung, Snapshot
+from hybrid_sched.core.cluster import (
+    DEFAULT_POOL,
+    Framework,
+    Host,
+    Pool,
+    ReserveMode,
+    Rung,
+    Snapshot,
+)
 from hybrid_sched.core.resources import Resources, exact
-from hybrid_sched.rpc.wire import BadMessage, Wire, number_to_wire, resources_to_wire
+from hybrid_sched.rpc.wire import (
+    LARGEST,
+    BadMessage,
+    Wire,
+    integer,
+    mapping,
+    number_to_wire,
+    resources_to_wire,
+)
 
 
 class MissedSnapshot(Exception):
@@ -33,6 +49,16 @@ def change_to_wire(snapshot: Snapshot, since: int, changed: Iterable[str]) -> Wi
     return _to_wire(snapshot, since, changed)
 
 
+def stamp_of(message: object) -> tuple[int, int]:
+    """Read the term and the version of a snapshot, which say whether it is worth reading.
+
+    :raises BadMessage: when they are missing or no numbers.
+    """
+    fields = mapping(message, "snapshot")
+    term, version = (integer(fields.get(name), name, 0, LARGEST) for name in ("term", "version"))
+    return term, version
+
+
 def snapshot_from_wire(message: Mapping[str, Any], held: Snapshot | None = None) -> Snapshot:
     """Read a snapshot.
 
@@ -40,8 +66,9 @@ def snapshot_from_wire(message: Mapping[str, Any], held: Snapshot | None = None)
     :raises MissedSnapshot: for a change to another one than is held.
     :raises BadMessage: when it does not have the form that this module gives it.
     """
+    term, version = stamp_of(message)
     try:
-        term, since = message["term"], message["since"]
+        since = message["since"]
         hosts: dict[str, Host] = {}
         if since is not None:
             if held is None or held.stamp != (term, since):
@@ -52,14 +79,19 @@ def snapshot_from_wire(message: Mapping[str, Any], held: Snapshot | None = None)
                 hosts.pop(name, None)
             else:
                 hosts[name] = _host_from_wire(name, host)
+        pools = {pool["name"]: _pool_from_wire(pool) for pool in message["pools"]}
+        if DEFAULT_POOL not in pools:
+            raise BadMessage("snapshot: the default pool is missing")
         return Snapshot(
             term=term,
-            version=message["version"],
+            version=version,
             taken_at_s=message["taken_at_s"],
-            pools={pool["name"]: _pool_from_wire(pool) for pool in message["pools"]},
+            pools=pools,
             hosts=hosts,
             reserve=ReserveMode(message["reserve"]),
         )
+    except BadMessage:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadMessage(f"snapshot: {type(error).__name__}: {error}") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from oslo_config import cfg
@@ -13,12 +13,14 @@ from oslo_config import cfg
 from hybrid_sched.conf import quota as quota_options
 from hybrid_sched.core.cluster import Task
 from hybrid_sched.core.decision import Decision, Stage
-from hybrid_sched.core.resources import Resources
+from hybrid_sched.core.resources import Number, Resources
 from hybrid_sched.quota.client import client_for_process, close_client_for_process
+from hybrid_sched.quota.endpoint import EngineEndpoint
 from hybrid_sched.quota.engine import Engine
-from hybrid_sched.quota.service import EngineEndpoint
+from hybrid_sched.quota.inputs import CycleInputs
 from hybrid_sched.rpc import bus
-from hybrid_sched.rpc.messages import HostReport, snapshot_to_wire
+from hybrid_sched.rpc.messages import HostReport
+from hybrid_sched.rpc.snapshots import snapshot_to_wire
 
 
 def left_out() -> set[str]:
@@ -41,21 +43,26 @@ class QuotaService:
         self._conf([], default_config_files=[])
         # Agents report when a test says so, so that reports never grow old by themselves.
         self.set(report_max_age_s=3600, **options)
-        self.engine = Engine(self._conf, publish=lambda _snapshot: None)
+        self.engine = Engine(self._conf)
+        self._weights: dict[str, dict[str, Number]] = {}
+        self._pool_of: dict[str, str] = {}
         self._transport = bus.transport(conf)
         self._sequence = 0
         self.answer()
 
     def answer(self) -> None:
         """Answer on the bus."""
-        self._server = bus.server(
-            self._transport, bus.ENGINE_TOPIC, "test", EngineEndpoint(self.engine)
-        )
+        endpoint = EngineEndpoint(self.engine, lambda *_: None)
+        self._server = bus.server(self._transport, bus.ENGINE_TOPIC, "test", endpoint)
         self._server.start()
 
-    def be_silent(self) -> None:
-        """Answer no more, so that a plug-in that has no snapshot gets none."""
-        close_client_for_process()
+    def be_silent(self, *, forgotten: bool = True) -> None:
+        """Answer no more.
+
+        :param forgotten: let the plug-ins lose what they know, so that they have no snapshot and get none.
+        """
+        if forgotten:
+            close_client_for_process()
         self._server.stop()
         self._server.wait()
 
@@ -64,14 +71,30 @@ class QuotaService:
             self._set.add(name)
             self._conf.set_override(name, value, group="quota")
 
+    def share(self, pool: str, hosts: Iterable[str], weights: Mapping[str, Number]) -> None:
+        """Put hosts into a pool and set its weights, from the next cycle."""
+        self._pool_of.update(dict.fromkeys(hosts, pool))
+        self._weights[pool] = dict(weights)
+
     def report(self, host: str, capacity: Resources, tasks: Iterable[Task] = ()) -> None:
         """Report as the host's agent would."""
         self._sequence += 1
-        self.engine.take_report(HostReport(host, "boot", self._sequence, capacity, tuple(tasks)))
+        self.engine.take_report(
+            HostReport(
+                host=host,
+                boot_id="boot",
+                sequence=self._sequence,
+                sampled_at_s=time.time(),
+                capacity=capacity,
+                cpus=int(capacity.vcpu),
+                memory_mb=int(capacity.memory_mb),
+                tasks=tuple(tasks),
+            )
+        )
 
     def publish(self) -> None:
         """Work out the shares and give them to the plug-ins, which know them when this returns."""
-        self.engine.run_cycle()
+        self.engine.run_cycle(CycleInputs(weights=self._weights, pool_of=self._pool_of))
         snapshot, age_s = self.engine.snapshot()
         client_for_process(self._service_conf).accept_snapshot(snapshot_to_wire(snapshot), age_s)
 

@@ -260,6 +260,85 @@ class SchedulingTest(integrated_helpers.ProviderUsageBaseTestCase):
         self._wait_for_server_parameter(shelved, {"OS-EXT-STS:task_state": None})
         self._unshelve_server(shelved)
 
+    def test_each_pool_is_shared_by_weights_of_its_own(self) -> None:
+        self.quota.set(lending={"container": "0"})
+        self.quota.share("fast", ["two"], {"hypervisor": 1, "container": 3})
+        self.start_hosts(one=0, two=0)
+        # Half of the one host, and a quarter of the other.
+        assert sorted(self.place(4096, 2048)) == ["one", "two"]
+        reasons = self.refusals(self.create(1024, "ERROR"))
+        assert "would hold 62.5 % of memory_mb; its share by weight is 50.0 %" in reasons["one"]
+        assert (
+            "would hold 37.5 % of memory_mb in pool fast; its share by weight is 25.0 %"
+            in reasons["two"]
+        )
+        self.quota.share("fast", ["two"], {"hypervisor": 1, "container": 1})
+        self.report()
+        assert self.place(1024) == ["two"]
+
+    def test_what_is_refused_in_a_pool_is_wanted_there(self) -> None:
+        self.quota.set(lending={"container": "0"})
+        self.quota.share("fast", ["one"], {"hypervisor": 1, "container": 1})
+        self.start_hosts(one=0)
+        refused = self.create(5120, "ERROR")
+        self.quota.decision(refused["id"], Stage.SHARE_GATE)
+        self.report()
+        wanted = self.quota.engine.snapshot()[0].pools["fast"].frameworks[HYPERVISOR].wanted
+        assert wanted[1] == 5120
+
+    def test_strict_places_what_was_reserved_and_nothing_while_the_engine_is_silent(self) -> None:
+        self.quota.set(reserve="strict", lending={"container": "0"})
+        self.flags(strict_reservation_timeout_s=20.0, group="hybrid_sched")
+        self.start_hosts(one=0, two=0)
+        self.create(2048)
+        self.quota.be_silent(forgotten=False)
+        self.flags(strict_reservation_timeout_s=0.2, group="hybrid_sched")
+        refused = self.create(2048, "ERROR")
+        self.quota.answer()
+        assert self.refusals(refused) == dict.fromkeys(
+            ("one", "two"),
+            "quota_unavailable: the quota service reserved nothing within 0.2 s, which it must do first",
+        )
+        self.flags(strict_reservation_timeout_s=20.0, group="hybrid_sched")
+        self.create(2048)
+
+    def test_strict_counts_what_was_reserved_before_the_next_snapshot(self) -> None:
+        self.quota.set(reserve="strict", lending={"container": "0"})
+        self.flags(strict_reservation_timeout_s=20.0, group="hybrid_sched")
+        self.start_hosts(one=0, two=0)
+        flavor = self._create_flavor(memory_mb=3072, vcpu=1, disk=0, ephemeral=0)
+        server = self._build_server(flavor_id=flavor, networks="none")
+        # Half of both hosts is room for two of them; the snapshot knows of none.
+        for _ in range(3):
+            self.api.post_server({"server": server})
+        self.wait_for_statuses(["ACTIVE", "ACTIVE", "ERROR"])
+        assert self.quota.engine.reservations() == {("", HYPERVISOR): 2}
+        self.report()
+        assert self.quota.engine.reservations() == {}
+
+    def test_a_reservation_in_a_pool_keeps_the_guest_there(self) -> None:
+        self.quota.set(reserve="strict", lending={"container": "0"})
+        self.flags(strict_reservation_timeout_s=20.0, group="hybrid_sched")
+        self.quota.share("fast", ["two"], {"hypervisor": 3, "container": 1})
+        self.start_hosts(one=0, two=0)
+        server = self.create(2048)
+        chosen = server["OS-EXT-SRV-ATTR:host"]
+        (other,) = {"one", "two"} - {chosen}
+        pool = {"one": "default", "two": "fast"}[chosen]
+        assert self.refusals(server) == {other: f"other_pool: room is reserved in pool {pool}"}
+
+    def test_best_effort_goes_by_the_snapshot_while_the_engine_is_silent(self) -> None:
+        self.quota.set(reserve="best_effort", lending={"container": "0"})
+        self.flags(reservation_timeout_s=20.0, group="hybrid_sched")
+        self.start_hosts(one=0, two=0)
+        self.create(2048)
+        self.flags(reservation_timeout_s=0.2, group="hybrid_sched")
+        self.quota.be_silent(forgotten=False)
+        self.create(2048)
+        refused = self.create(5120, "ERROR")
+        self.quota.answer()
+        assert all(each.startswith("framework_share: ") for each in self.refusals(refused).values())
+
     def test_without_a_snapshot_every_host_passes_by_default(self) -> None:
         self.quota.be_silent()
         self._start_compute("one")

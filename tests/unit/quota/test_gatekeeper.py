@@ -3,13 +3,14 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from engines import Site
 from oslo_config import cfg
-from values import Clock, quota_conf, report, request, task
+from values import request, task
 
 from hybrid_sched.conf import client as client_options
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Snapshot
@@ -17,15 +18,9 @@ from hybrid_sched.core.decision import Decision, Stage
 from hybrid_sched.core.online import Role
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.core.share_gate import Refusal, Request, Rule, Verdict
-from hybrid_sched.quota.client import (
-    QuotaClient,
-    View,
-    client_for_process,
-    close_client_for_process,
-)
-from hybrid_sched.quota.engine import Engine
+from hybrid_sched.quota.client import View, client_for_process, close_client_for_process
 from hybrid_sched.quota.gatekeeper import Gatekeeper, gatekeeper_for_process
-from hybrid_sched.rpc.messages import snapshot_to_wire
+from hybrid_sched.rpc.snapshots import snapshot_to_wire
 
 
 class HeldClient:
@@ -34,7 +29,7 @@ class HeldClient:
     def __init__(self, view: View, answer: dict[str, Any] | None = None) -> None:
         self._view = view
         self._answer = answer
-        self.reserved: list[str] = []
+        self.reserved: list[tuple[str, list[str], float, bool]] = []
         self.decisions: list[Decision] = []
 
     def view(self) -> View:
@@ -43,8 +38,10 @@ class HeldClient:
     def record(self, decision: Decision) -> None:
         self.decisions.append(decision)
 
-    def reserve(self, asked: Any) -> dict[str, Any] | None:
-        self.reserved.append(asked.uuid)
+    def reserve(
+        self, asked: Request, pools: Sequence[str], timeout_s: float, *, patient: bool
+    ) -> dict[str, Any] | None:
+        self.reserved.append((asked.uuid, list(pools), timeout_s, patient))
         return self._answer
 
 
@@ -57,20 +54,32 @@ def conf(**options: Any) -> cfg.ConfigOpts:
     return made
 
 
-def snapshot() -> Snapshot:
+def snapshot(reserve: str = "none", pool_of_b: str = "") -> Snapshot:
     """Make the snapshot of two hosts, where containers hold 50 of the 100 MiB that are their share."""
-    engine = Engine(quota_conf(lending={HYPERVISOR: "0"}), lambda _snapshot: None, Clock(), Clock())
-    engine.take_report(report("a", task("t", 50)))
-    engine.take_report(report("b"))
-    engine.run_cycle()
-    return engine.snapshot()[0]
+    site = Site(reserve=reserve)
+    site.report("a", task("t", 50))
+    site.report("b")
+    return site.run(pool_of={"b": pool_of_b} if pool_of_b else {})
 
 
 def gatekeeper(
-    age_s: float | None = 0.5, answer: dict[str, Any] | None = None, **options: Any
+    age_s: float | None = 0.5,
+    answer: dict[str, Any] | None = None,
+    reserve: str = "none",
+    pool_of_b: str = "",
+    **options: Any,
 ) -> tuple[Gatekeeper, HeldClient]:
-    client = HeldClient(View(None if age_s is None else snapshot(), age_s), answer)
+    held = None if age_s is None else snapshot(reserve, pool_of_b)
+    client = HeldClient(View(held, age_s), answer)
     return Gatekeeper(client, conf(**options)), client  # type: ignore[arg-type]
+
+
+def granted(pool: str = "") -> dict[str, Any]:
+    return {"granted": True, "text": "", "pool": pool}
+
+
+REFUSED = {"granted": False, "text": "no", "pool": ""}
+MODES = ["best_effort", "strict"]
 
 
 def test_what_is_judged_is_recorded_with_its_reasons() -> None:
@@ -118,35 +127,93 @@ def test_without_a_usable_snapshot_all_hosts_weigh_the_same() -> None:
     assert client.decisions[-1].hosts == ("b", "a")
 
 
-def test_reservations_are_asked_for_only_where_they_are_switched_on() -> None:
-    keeper, client = gatekeeper()
-    keeper.judge(request("r", 10), ["b"])
+def test_without_reservations_the_snapshot_alone_decides() -> None:
+    keeper, client = gatekeeper(answer=REFUSED)
+    assert keeper.judge(request("r", 10), ["b"]).admitted == ("b",)
     assert client.reserved == []
-    keeper, client = gatekeeper(reservations=True, answer={"granted": True, "text": ""})
-    assert keeper.judge(request("r", 10), ["b"]).admitted == ("b",)
-    # What the snapshot refuses already needs no reservation.
+
+
+@pytest.mark.parametrize(
+    ("mode", "timeout_s", "patient"), [("best_effort", 0.25, False), ("strict", 4.0, True)]
+)
+def test_a_reservation_is_asked_for_with_the_patience_of_its_mode(
+    mode: str, timeout_s: float, *, patient: bool
+) -> None:
+    timeouts = {"reservation_timeout_s": 0.25, "strict_reservation_timeout_s": 4.0}
+    keeper, client = gatekeeper(reserve=mode, answer=granted(), **timeouts)
+    assert keeper.judge(request("r", 10), ["b", "a"]).admitted == ("b", "a")
+    # What the snapshot refuses already needs no reservation, and a move none at all.
     keeper.judge(request("s", 60), ["b"])
-    assert client.reserved == ["r"]
+    assert keeper.judge(request("m", 60, is_move=True), ["b"]).admitted == ("b",)
+    assert client.reserved == [("r", [""], timeout_s, patient)]
 
 
-def test_a_reservation_that_is_not_granted_refuses_every_host() -> None:
-    keeper, client = gatekeeper(reservations=True, answer={"granted": False, "text": "no"})
+@pytest.mark.parametrize("mode", MODES)
+def test_a_reservation_that_is_not_granted_refuses_every_host(mode: str) -> None:
+    keeper, client = gatekeeper(reserve=mode, answer=REFUSED)
     assert keeper.judge(request("r", 10), ["a", "b"]).admitted == ()
-    assert dict(client.decisions[0].refused) == {
-        "a": "framework_share: no",
-        "b": "framework_share: no",
-    }
+    (decision,) = client.decisions
+    assert dict(decision.refused) == {"a": "framework_share: no", "b": "framework_share: no"}
+    assert decision.refused_by_share
 
 
-def test_without_an_answer_to_a_reservation_the_snapshot_decides() -> None:
-    keeper, _ = gatekeeper(reservations=True, answer=None)
+def test_without_an_answer_best_effort_goes_by_the_snapshot_and_strict_refuses() -> None:
+    keeper, _ = gatekeeper(reserve="best_effort", on_unavailable="deny")
     assert keeper.judge(request("r", 10), ["b"]).admitted == ("b",)
-
-
-def test_without_an_answer_to_a_reservation_nothing_passes_where_the_option_says_so() -> None:
-    keeper, client = gatekeeper(reservations=True, answer=None, on_unavailable="deny")
+    keeper, client = gatekeeper(reserve="strict", strict_reservation_timeout_s=2.5)
     assert keeper.judge(request("r", 10), ["b"]).admitted == ()
-    assert client.decisions[0].refused["b"].startswith("quota_unavailable: ")
+    assert dict(client.decisions[0].refused) == {
+        "b": "quota_unavailable: the quota service reserved nothing within 2.5 s, which it must do first"
+    }
+    # It was not the share that had no room.
+    assert not client.decisions[0].refused_by_share
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_only_hosts_of_the_pool_that_was_reserved_in_are_left(mode: str) -> None:
+    for pool, left, other in (("fast", "b", "a"), ("", "a", "b")):
+        keeper, client = gatekeeper(reserve=mode, pool_of_b="fast", answer=granted(pool))
+        verdict = keeper.judge(request("r", 10, HYPERVISOR), ["b", "a"])
+        assert verdict.admitted == (left,)
+        assert client.reserved[0][:2] == ("r", ["fast", ""])
+        text = f"room is reserved in pool {pool or 'default'}"
+        assert verdict.refused == {other: Refusal(Rule.OTHER_POOL, text)}
+        assert not client.decisions[0].refused_by_share
+
+
+def test_what_was_reserved_where_no_candidate_is_leaves_none() -> None:
+    keeper, _ = gatekeeper(reserve="strict", answer=granted("elsewhere"))
+    verdict = keeper.judge(request("r", 10), ["a", "b"])
+    assert verdict.admitted == ()
+    assert {each.rule for each in verdict.refused.values()} == {Rule.OTHER_POOL}
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_move", "admitted"),
+    [
+        ("none", False, ("b",)),
+        ("best_effort", False, ("b",)),
+        ("strict", False, ()),
+        ("strict", True, ("b",)),
+    ],
+)
+def test_strict_stays_strict_when_the_snapshot_that_said_so_is_old(
+    mode: str, admitted: tuple[str, ...], *, is_move: bool
+) -> None:
+    keeper, client = gatekeeper(61.0, reserve=mode, answer=granted())
+    asked = request("r", 10, is_move=is_move)
+    assert keeper.judge(asked, ["b"]).admitted == admitted
+    assert client.reserved == []
+
+
+def test_the_decision_names_the_pool_whose_share_refused() -> None:
+    keeper, client = gatekeeper(pool_of_b="fast")
+    keeper.judge(request("r", 51), ["b"])
+    keeper.judge(request("r", 101), ["b"])
+    keeper.judge(request("s", 10), ["b"])
+    recorded = [(each.pool, each.refused_by_share) for each in client.decisions]
+    # More than a host has is no matter of shares.
+    assert recorded == [("fast", True), ("", False), ("", False)]
 
 
 @pytest.mark.parametrize("option", ["allow", "deny"])
@@ -265,11 +332,10 @@ def test_the_order_is_recorded_whole_and_refuses_nobody() -> None:
 
 
 def test_a_reservation_is_asked_for_hosts_that_pass_and_keeps_the_other_reasons() -> None:
-    keeper, client = gatekeeper(reservations=True, answer={"granted": False, "text": "no"})
-    verdict = keeper.judge(request("r", 50), ["a", "full", "b"])
-    assert verdict.admitted == ()
+    keeper, client = gatekeeper(reserve="strict", answer=REFUSED)
+    keeper.judge(request("r", 50), ["a", "full", "b"])
     verdict = keeper.judge(request("s", 51, HYPERVISOR), ["a", "b"])
-    assert client.reserved == ["r", "s"]
+    assert [uuid for uuid, *_ in client.reserved] == ["r", "s"]
     assert list(verdict.refused) == ["a", "b"]
     assert verdict.refused["a"].rule is Rule.HOST_ROOM
     assert verdict.refused["b"] == Refusal(Rule.FRAMEWORK_SHARE, "no")
@@ -288,32 +354,3 @@ def test_a_gatekeeper_asks_the_client_of_its_process(tmp_path: Path) -> None:
     finally:
         close_client_for_process()
         cfg.CONF.reset()
-
-
-@pytest.fixture
-def client() -> Iterator[QuotaClient]:
-    """Give a client whose bus has nobody else on it."""
-    client_options.register(cfg.CONF)
-    cfg.CONF([], default_config_files=[])
-    for name, value in {"transport_url": "fake:/", "first_snapshot_timeout_s": 0.0}.items():
-        cfg.CONF.set_override(name, value, group="hybrid_sched")
-    made = QuotaClient(cfg.CONF)
-    yield made
-    made.close()
-    cfg.CONF.reset()
-
-
-def test_a_client_keeps_the_newest_snapshot_of_a_life_and_takes_that_of_a_new_one(
-    client: QuotaClient,
-) -> None:
-    assert client.view() == View(None, None)
-    wire = snapshot_to_wire(snapshot())
-    versions = []
-    for epoch, version in (("x", 3), ("x", 2), ("x", 4), ("y", 1)):
-        client.accept_snapshot({**wire, "epoch": epoch, "version": version}, age_s=1.0)
-        view = client.view()
-        assert view.snapshot is not None
-        assert view.age_s is not None
-        assert view.age_s >= 1.0
-        versions.append((view.snapshot.epoch, view.snapshot.version))
-    assert versions == [("x", 3), ("x", 3), ("x", 4), ("y", 1)]

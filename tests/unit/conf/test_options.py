@@ -17,7 +17,7 @@ OPTIONS = [
     for option in options
 ]
 # keystoneauth1 offers them to every service and describes them itself.
-THEIRS = {clients.PLACEMENT.name, clients.NOVA.name}
+THEIRS = {group.name for group in clients.GROUPS}
 OURS = [(name, option) for name, option in OPTIONS if name not in THEIRS]
 
 

@@ -26,6 +26,8 @@ _POLICY = {
     "os_compute_api:os-aggregates:index": f"rule:context_is_admin or role:{_ROLE}",
     "os_compute_api:os-migrations:index": f"rule:project_manager_or_admin or role:{_ROLE}",
     "os_compute_api:os-migrations:index:all_projects": f"rule:context_is_admin or role:{_ROLE}",
+    "os_compute_api:servers:detail": f"rule:project_reader_or_admin or role:{_ROLE}",
+    "os_compute_api:servers:detail:get_all_tenants": f"rule:context_is_admin or role:{_ROLE}",
 }
 
 
@@ -131,6 +133,11 @@ class ClaimsTest(integrated_helpers.ProviderUsageBaseTestCase):
         assert self.nova_client.refused_guests(began_s) == (
             Request(refused["id"], HYPERVISOR, demand),
         )
+        reader = self.client_as("watcher", _ROLE)
+        with pytest.raises(ServiceFault, match=r"was refused \(403\): it needs the role admin"):
+            reader.refused_guests(began_s)
+        self.policy.set_rules(_POLICY, overwrite=False)
+        assert reader.refused_guests(began_s) == self.nova_client.refused_guests(began_s)
         assert self.nova_client.refused_guests(time.time() + 2) == ()
         self._delete_server(refused)
         assert self.nova_client.refused_guests(began_s) == ()

@@ -52,7 +52,6 @@ def test_guests_that_found_no_host_are_read(
     assert asked.qs == {
         "all_tenants": ["true"],
         "status": ["error"],
-        "deleted": ["false"],
         "changes-since": ["2026-10-19t12:00:00z"],
         "limit": ["1000"],
     }

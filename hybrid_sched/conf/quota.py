@@ -93,8 +93,8 @@ OPTIONS = [
         default=120.0,
         min=0.0,
         mutable=True,
-        help="Seconds for which a request that the share gate refused counts as wanted, so that its framework gets back what "
-        "it lent. 0 counts none. The default outlasts the usual retry.",
+        help="Seconds for which a request that the share gate refused, or for which Nova or Zun found no host, counts as "
+        "wanted, so that its framework gets back what it lent. 0 counts none. The default outlasts the usual retry.",
     ),
     cfg.FloatOpt(
         "reservation_ttl_s",

@@ -106,7 +106,7 @@ class Engine:
     def run_cycle(self, inputs: CycleInputs | None = None) -> SnapshotNews:
         """Work out the shares anew.
 
-        :param inputs: weights, scores, pools and claims as they are now.
+        :param inputs: weights, scores, pools, claims and refused requests as they are now.
         :returns: what is new since the cycle before.
         """
         inputs = inputs or CycleInputs()
@@ -114,6 +114,7 @@ class Engine:
             began_s = time.perf_counter()
             rules = self._newest_rules()
             everything = self._must_look_at_everything(rules, inputs)
+            self._count_as_wanted(inputs.refused)
             self._rules, self._inputs = rules, inputs
             self._statistics.known_hosts = inputs.known_hosts
             if inputs.claims_of is not None:
@@ -300,6 +301,20 @@ class Engine:
                         named = candidates(framework, pool.capacity, tasks)
                         found[pool.name, framework.name] = named
             return found
+
+    def _count_as_wanted(self, refused: Sequence[Request]) -> None:
+        """Hold each request that found no host, from the first reading that tells of it, so that none is held for ever.
+
+        Which pool they were for is not told.
+        """
+        before = {each.uuid for each in self._inputs.refused} if self._inputs else set()
+        for each in refused:
+            # Our own gate may have refused it.
+            if each.uuid not in before and self._pending.get(each.uuid) is None:
+                self._pending.hold(each, DEFAULT_POOL, self._conf.quota.pending_ttl_s)
+        # What is deleted is wanted no longer.
+        for uuid in before - {each.uuid for each in refused}:
+            self._pending.drop(uuid)
 
     def _tasks_of(self, snapshot: Snapshot, pool: str, framework: str) -> list[tuple[Task, Number]]:
         return [

@@ -42,6 +42,7 @@ def configure(lab: Lab, **quota: object) -> None:
             },
             "placement": account,
             "nova": account,
+            "zun": account,
             "metrics": {"enabled": True, "address": CONTROL_IP, "port": METRICS_PORT},
             "quota": {
                 "period_s": 2,

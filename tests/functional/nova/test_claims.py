@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+
 import nova.tests.functional  # noqa: F401 - first, as Nova's own tests do
 import pytest
 from keystoneauth1 import adapter, session, token_endpoint
@@ -15,6 +17,7 @@ from hybrid_sched.core.claims import ClaimKind
 from hybrid_sched.core.cluster import HYPERVISOR
 from hybrid_sched.core.pools import POOL_METADATA, PoolsFrom, pools_of
 from hybrid_sched.core.resources import Resources
+from hybrid_sched.core.share_gate import Request
 from hybrid_sched.quota.claims import Claims
 
 #: As doc/source/admin/claims.rst says for a user who is no administrator.
@@ -23,6 +26,8 @@ _POLICY = {
     "os_compute_api:os-aggregates:index": f"rule:context_is_admin or role:{_ROLE}",
     "os_compute_api:os-migrations:index": f"rule:project_manager_or_admin or role:{_ROLE}",
     "os_compute_api:os-migrations:index:all_projects": f"rule:context_is_admin or role:{_ROLE}",
+    "os_compute_api:servers:detail": f"rule:project_reader_or_admin or role:{_ROLE}",
+    "os_compute_api:servers:detail:get_all_tenants": f"rule:context_is_admin or role:{_ROLE}",
 }
 
 
@@ -116,6 +121,26 @@ class ClaimsTest(integrated_helpers.ProviderUsageBaseTestCase):
         self._delete_server(guest)
         self.claims.refresh(["one"])
         assert self.claims.of("one") == {}
+
+    def test_a_guest_that_found_no_host_is_read_until_it_is_deleted(self) -> None:
+        began_s = time.time()
+        self.start_guest()
+        # More than either host has.
+        flavor = self._create_flavor(memory_mb=16384, vcpu=1, disk=0, ephemeral=0)
+        server = self._build_server(flavor_id=flavor, networks="none")
+        refused = self._wait_for_state_change(self.api.post_server({"server": server}), "ERROR")
+        demand = Resources(vcpu=1, memory_mb=16384)
+        assert self.nova_client.refused_guests(began_s) == (
+            Request(refused["id"], HYPERVISOR, demand),
+        )
+        reader = self.client_as("watcher", _ROLE)
+        with pytest.raises(ServiceFault, match=r"was refused \(403\): it needs the role admin"):
+            reader.refused_guests(began_s)
+        self.policy.set_rules(_POLICY, overwrite=False)
+        assert reader.refused_guests(began_s) == self.nova_client.refused_guests(began_s)
+        assert self.nova_client.refused_guests(time.time() + 2) == ()
+        self._delete_server(refused)
+        assert self.nova_client.refused_guests(began_s) == ()
 
     def test_aggregates_tell_pools(self) -> None:
         body = {"aggregate": {"name": "fast", "availability_zone": "az1"}}

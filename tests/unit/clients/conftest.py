@@ -7,7 +7,7 @@ import pytest
 import requests_mock
 from keystoneauth1 import adapter, session, token_endpoint
 
-from hybrid_sched.clients import nova, placement
+from hybrid_sched.clients import nova, placement, zun
 from hybrid_sched.clients import session as sessions
 
 
@@ -40,3 +40,8 @@ def placement_client() -> placement.PlacementClient:
 @pytest.fixture
 def nova_client() -> nova.NovaClient:
     return nova.NovaClient(service("compute", nova.MICROVERSION))
+
+
+@pytest.fixture
+def zun_client() -> zun.ZunClient:
+    return zun.ZunClient(service("container", zun.MICROVERSION))

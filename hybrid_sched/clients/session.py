@@ -71,6 +71,10 @@ def get(
     except (exceptions.Unauthorized, exceptions.Forbidden) as error:
         status = error.http_status
         raise ServiceFault(f"{asked} was refused ({status}): it needs {role}", status) from None
+    except exceptions.CatalogException as error:
+        # The catalog comes with the token: one from before the service was registered would stay in use until it expires.
+        service.invalidate()
+        raise ServiceFault(f"{asked}: {_shown(error)}") from None
     except exceptions.HttpError as error:
         raise ServiceFault(f"{asked}: {_shown(error)}", error.http_status) from None
     except exceptions.ClientException as error:

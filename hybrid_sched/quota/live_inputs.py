@@ -86,7 +86,7 @@ class LiveInputs:
         self._aggregates: tuple[Aggregate, ...] | None = None
         self._aggregates_due_s = 0.0
         self._conflicts: tuple[str, ...] = ()
-        self._failing: set[str] = set()
+        self._failing: dict[str, str] = {}
         self._last = CycleInputs()
 
     def read(self) -> CycleInputs:
@@ -141,16 +141,20 @@ class LiveInputs:
         return tuple(chain.from_iterable(self._refused.values()))
 
     def _tried(self, what: str, read: Callable[[], T], otherwise: T) -> T:
+        reason = None
         try:
             result = read()
         except (DatabaseError, ServiceFault, ClaimsUnavailable) as fault:
-            if what not in self._failing:
-                LOG.warning("%s: what was known before is used: %s", what.capitalize(), fault)
-            self._failing.add(what)
-            return otherwise
-        if what in self._failing:
+            reason, result = str(fault), otherwise
+        if reason is not None and self._failing.get(what) != reason:
+            # Said once for each reason, and outside of the handler, where the whole exception would be added to it.
+            LOG.warning("%s: what was known before is used: %s", what.capitalize(), reason)
+        elif reason is None and what in self._failing:
             LOG.info("%s can be read again.", what.capitalize())
-            self._failing.discard(what)
+        if reason is None:
+            self._failing.pop(what, None)
+        else:
+            self._failing[what] = reason
         return result
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import requests
 import requests_mock
+from keystoneauth1 import adapter, fixture, session
+from keystoneauth1.identity import v3
 from oslo_config import cfg
 
 from hybrid_sched.clients.nova import nova_client as make_nova_client
@@ -133,3 +135,23 @@ def test_whatever_fails_is_a_sentence(
     with pytest.raises(ServiceFault, match=r"GET /resource_providers of placement: .+") as fault:
         placement_client.providers()
     assert "\n" not in str(fault.value)
+
+
+def test_a_service_that_is_registered_later_is_found(wire: requests_mock.Mocker) -> None:
+    keystone = "http://keystone/v3"
+    early, late = (fixture.V3Token(user_id="u", project_id="p") for _ in range(2))
+    late.add_service("placement").add_standard_endpoints(internal="http://placement")
+    wire.get(keystone, json={"version": fixture.V3Discovery(keystone)})
+    wire.post(
+        f"{keystone}/auth/tokens",
+        [{"json": token, "headers": {"X-Subject-Token": "t"}} for token in (early, late)],
+    )
+    wire.get(PROVIDERS, json={"resource_providers": []})
+    wire.get("http://placement", status_code=404)
+    auth = v3.Password(keystone, username="u", password="p", user_domain_id="d", project_id="p")
+    client = PlacementClient(
+        adapter.Adapter(session.Session(auth=auth), "placement", interface="internal")
+    )
+    with pytest.raises(ServiceFault, match="catalog"):
+        client.providers()
+    assert client.providers() == ()

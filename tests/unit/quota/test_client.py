@@ -68,7 +68,7 @@ class EngineEmulator:
         self.faults: list[Exception] = []
         self.open = threading.Event()
         self.open.set()
-        self.talks = threading.Event()
+        self.talks: Any = threading.Event()
         self.talks.set()
 
     def snapshot(self, _context: Any, known: list[int] | None) -> Any:
@@ -460,15 +460,20 @@ def test_a_patient_reservation_is_asked_for_while_the_engine_is_known_to_be_sile
 def test_an_answer_to_a_question_of_before_the_silence_does_not_end_it(
     emulator: EngineEmulator, client_of: Callable[..., QuotaClient]
 ) -> None:
-    emulator.talks.clear()
+    turns = threading.Semaphore(0)
+    emulator.talks = SimpleNamespace(
+        wait=lambda limit_s: turns.acquire(timeout=limit_s), set=lambda: turns.release(99)
+    )
     client = client_of(refresh_period_s=10_000.0)
     assert emulator.asked.get(timeout=_LIMIT_S) is None
     emulator.open.clear()
     assert reserve(client, "first", 0.05) is None
-    # It was asked before the silence began; another question is on its way at once.
-    emulator.talks.set()
-    assert emulator.asked.get(timeout=_LIMIT_S) is None
     emulator.open.set()
+    # It was asked before the silence began; another question is on its way at once.
+    turns.release()
+    assert emulator.asked.get(timeout=_LIMIT_S) is None
+    assert reserve(client, "silent") is None
+    emulator.talks.set()
     wait_until(lambda: reserve(client, "heard") == _GRANTED)
 
 
@@ -481,6 +486,9 @@ def test_a_reservation_that_fails_has_no_answer_and_stops_no_patient_one(
     assert reserve(client, "next", patient=True) == _GRANTED
     uuids = [emulator.reserved.get_nowait()[0]["uuid"] for _ in range(2)]
     assert uuids == ["failed", "next"]
+    # Nobody knows what became of the first one.
+    assert emulator.released.get(timeout=_LIMIT_S) == "failed"
+    assert emulator.released.empty()
 
 
 @pytest.mark.parametrize("patient", [True, False])

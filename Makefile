@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 HOSTS ?= 2
 
 .PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration \
-	test-lab lint docs clean
+	test-lab bench-engine lint docs clean
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -39,19 +39,22 @@ $(STAMP): $(REQUIREMENTS) $(CONSTRAINTS) setup.cfg setup.py pyproject.toml tools
 	@touch $@
 
 test: venv  ## Run the unit, integration and functional tests.
-	@tools/run-suites unit integration functional/nova functional/zun
+	@tools/run-suites unit integration functional/placement functional/nova functional/zun
 
 test-unit: venv  ## Run the unit tests.
 	@tools/run-suites unit
 
-test-integration: venv  ## Run the tests against a real message broker.
+test-integration: venv  ## Run the tests against a real message broker and a real database.
 	@tools/run-suites integration
 
-test-functional: venv  ## Run the tests against the real schedulers of Nova and Zun.
-	@tools/run-suites functional/nova functional/zun
+test-functional: venv  ## Run the tests against the real Placement and the real schedulers of Nova and Zun.
+	@tools/run-suites functional/placement functional/nova functional/zun
 
 test-lab: venv  ## Start the lab and drive it with the real clients.
 	@tools/run-suites --lab e2e
+
+bench-engine: venv  ## Measure the engine with ten thousand synthetic hosts; figures in .bench/engine.json.
+	$(BIN)/python -m benchmarks.engine
 
 lint: venv  ## Check style, types, import directions, documents and scripts.
 	$(BIN)/ruff check .

@@ -165,7 +165,7 @@ class Cloud:
         return str(answer.json().get("output", ""))
 
     def create_container(
-        self, name: str, cpu: float, memory_mb: int, command: Sequence[str]
+        self, name: str, cpu: float, memory_mb: int, command: Sequence[str], **options: object
     ) -> str:
         """Ask for a running container; gives its uuid at once."""
         answer = self.containers.post(
@@ -178,6 +178,7 @@ class Cloud:
                 "cpu": cpu,
                 "memory": str(memory_mb),
                 "nets": [{"network": self.sdk.network.find_network(NETWORK).id}],
+                **options,
             },
         )
         return str(answer.json()["uuid"])

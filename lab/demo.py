@@ -6,7 +6,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -21,15 +20,15 @@ from rich.table import Table
 from lab.cloud import GUEST_IMAGE, NETWORK, Cloud, wait_for
 from lab.images import CONTAINER_IMAGE
 from lab.layout import Lab
-from lab.processes import ProcessTable, StepFailed
+from lab.processes import StepFailed
 from lab.services import hybrid
 
 GUEST_BOOTED = "LAB-GUEST booted"
 _SERVER = ("openstack", "server", "create", "-f", "json")
 _CONTAINER = ("openstack", "appcontainer", "run", "-f", "json")
 _WEB_SERVER = "echo I am $(hostname) > /www/index.html; exec httpd -f -p 80 -h /www"
-#: Weights with which the refused container is within its share.
-MORE_FOR_CONTAINERS = "hypervisor:1,container:3"
+#: Weight of containers with which the refused one is within their share; that of guests is 1.
+MORE_FOR_CONTAINERS = 3
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ class Demo:
             refused = self._refuse()
         self._console.print("\n[bold]The same, once containers weigh three times as much[/bold]")
         with self._timed("change the weight"):
-            set_weights(self._lab, MORE_FOR_CONTAINERS)
+            set_weight(self._lab, MORE_FOR_CONTAINERS)
         with self._timed("place what was refused"):
             self._cloud.delete_container(refused)
             wait_for(lambda: self._named(TOO_MUCH.name), lambda found: not found, 30)
@@ -239,7 +238,7 @@ class Demo:
             row["Framework"]: {
                 key.lower(): value for key, value in row.items() if key != "Framework"
             }
-            for row in hybrid.manage(self._lab, "share", "list")
+            for row in hybrid.manage(self._lab, "shares", "list")
         }
 
     def _show(self, path: str) -> None:
@@ -304,7 +303,7 @@ class Demo:
         wanted = (guests, len(ids) - guests)
 
         def counted() -> tuple[int, int]:
-            rows = hybrid.manage(self._lab, "host", "list")
+            rows = hybrid.manage(self._lab, "hosts", "list")
             return sum(row["Guests"] for row in rows), sum(row["Containers"] for row in rows)
 
         wait_for(counted, lambda seen: seen == wanted, 30)
@@ -334,31 +333,26 @@ def remove_all(lab: Lab, cloud: Cloud) -> None:
         lambda names: not names,
         60,
     )
-    set_weights(lab, hybrid.WEIGHTS)
+    set_weight(lab, 1)
     wait_for(
         lambda: sum(
-            row["Guests"] + row["Containers"] for row in hybrid.manage(lab, "host", "list")
+            row["Guests"] + row["Containers"] for row in hybrid.manage(lab, "hosts", "list")
         ),
         lambda count: count == 0,
         60,
     )
 
 
-def set_weights(lab: Lab, weights: str) -> None:
-    """Change the frameworks' weights in the engine's configuration and let it read that again."""
-    wanted = dict(pair.split(":") for pair in weights.split(","))
+def set_weight(lab: Lab, weight: int) -> None:
+    """Set the weight of containers, and wait until the shares go by it."""
 
-    def now() -> dict[str, str]:
-        return {row["Framework"]: str(row["Weight"]) for row in hybrid.manage(lab, "share", "list")}
+    def now() -> list[str]:
+        rows = hybrid.manage(lab, "framework", "show", "container")
+        return [str(row["Weight"]) for row in rows]
 
-    if now() == wanted:
-        return
-    hybrid.write_engine_config(lab, weights)
-    engine = ProcessTable(lab).get("hybrid-sched-engine")
-    if engine is None:
-        raise StepFailed("hybrid-sched-engine does not run; see 'make lab-status'.")
-    os.kill(engine.pid, signal.SIGHUP)
-    wait_for(now, lambda seen: seen == wanted, 30)
+    if now() != [str(weight)]:
+        hybrid.command(lab, "framework", "set-weight", "container", str(weight))
+        wait_for(now, lambda seen: seen == [str(weight)], 30)
 
 
 def http_get(address: str) -> str:

@@ -60,7 +60,9 @@ def steps(lab: Lab) -> list[Step]:
         Step("upload", ("glance", "nova-api"), _upload),
     ]
     if not lab.stock:
-        control.append(Step("hybrid-sched-engine", ("rabbitmq",), hybrid.start))
+        control.append(Step("hybrid-sched tables", ("mariadb",), hybrid.prepare))
+        needs = ("rabbitmq", "hybrid-sched tables")
+        control.append(Step("hybrid-sched-engine", needs, hybrid.start))
     ready = []
     for host in lab.hosts:
         needs = ("network", "placement", "nova-conductor")
@@ -220,7 +222,9 @@ def _wait_for_agents(lab: Lab) -> None:
     wanted = {host.name for host in lab.hosts}
 
     def fresh() -> bool:
-        return wanted <= {row["Host"] for row in hybrid.manage(lab, "host", "list") if row["Fresh"]}
+        return wanted <= {
+            row["Host"] for row in hybrid.manage(lab, "hosts", "list") if row["Fresh"]
+        }
 
     if not wait_until(fresh, 60, pause_s=1):
         raise StepFailed(

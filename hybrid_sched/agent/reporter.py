@@ -3,86 +3,135 @@
 
 from __future__ import annotations
 
-import itertools
-import uuid
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from oslo_config import cfg
 from oslo_log import log
 
+from hybrid_sched.agent import clock, rates
+from hybrid_sched.agent.clock import Instant
+from hybrid_sched.agent.rates import Counters, Look, Rates
+from hybrid_sched.agent.state import State, Totals
+from hybrid_sched.core.cluster import Task
+from hybrid_sched.core.hardware import Hardware
 from hybrid_sched.core.resources import Resources, exact, simplest
-from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SourceError
+from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
 from hybrid_sched.rpc.messages import HostReport
 
 LOG = log.getLogger(__name__)
+
+_LONGEST_FAULT = 1000
+_LONGEST_NAME = 255
 
 
 class NoTotals(Exception):
     """No source told the totals of the host, so that there is nothing to report yet."""
 
 
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What one look at everything gave.
+
+    :param report: without a number yet.
+    :param totals: to fall back on while their source fails.
+    :param looks: counters that the next rates are worked out from, by source.
+    """
+
+    report: HostReport
+    totals: Totals
+    looks: Mapping[str, Look]
+
+
 class Reporter:
     """Ask the sources and sum up.
 
     :param conf: options of the group ``[agent]``.
-    :param sources: name and source, asked in order; one that fails does not stop the rest.
+    :param sources: name and source, asked in order; one that fails does not stop the rest. Where several tell the same, the
+        first one counts.
+    :param now: tells the moment of a look.
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, sources: Sequence[tuple[str, MonitorSource]]) -> None:
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        sources: Sequence[tuple[str, MonitorSource]],
+        now: Callable[[], Instant] = clock.now,
+    ) -> None:
         self._conf = conf
         self._sources = sources
-        self._boot_id = str(uuid.uuid4())
-        self._sequence = itertools.count(1)
+        self._now = now
         self._failing: set[str] = set()
-        self._capacity: Resources | None = None
 
-    def report(self) -> HostReport:
+    def look(self, state: State) -> Findings:
         """Look at everything now.
 
+        :param state: with the looks before this one.
         :raises NoTotals: until the totals have been seen once.
         """
-        observations = []
-        faults = []
-        unknown = []
+        sampled_at_s = time.time()
+        seen: list[tuple[Observation, Rates]] = []
+        looks: dict[str, Look] = {}
+        faults: list[str] = []
+        unknown: list[str] = []
         for name, source in self._sources:
+            before = state.looks.get(name)
             try:
-                observations.append(source.collect())
-                self._note_success(name)
+                observation, look = self._ask(source)
             except SourceError as error:
                 self._note_failure(name, error)
-                faults.append(f"{name}: {error}"[:1000])
+                faults.append(fault(name, error))
                 if source.framework:
                     unknown.append(source.framework)
-        self._capacity = self._capacity_of(observations) or self._capacity
-        if self._capacity is None:
-            raise NoTotals
-        return HostReport(
+                if before is not None:
+                    looks[name] = before
+            else:
+                self._note_success(name)
+                seen.append((observation, rates.between(before, look)))
+                looks[name] = rates.base(before, look)
+        observations = [observation for observation, _ in seen]
+        totals = _totals(observations, state.totals)
+        tasks, task_measured = _tasks(seen)
+        report = HostReport(
             host=self._conf.agent.host,
-            boot_id=self._boot_id,
-            sequence=next(self._sequence),
-            capacity=self._capacity,
-            tasks=tuple(task for seen in observations for task in seen.tasks),
-            measured={
-                name: value for seen in observations for name, value in seen.measured.items()
-            },
+            boot_id="",
+            sequence=0,
+            sampled_at_s=sampled_at_s,
+            capacity=self._capacity(totals),
+            cpus=totals.cpus,
+            memory_mb=totals.memory_mb,
+            hardware=totals.hardware,
+            tasks=tasks,
+            measured=_first((each.gauges, told.host) for each, told in seen),
+            task_measured=task_measured,
             faults=tuple(faults),
             unknown_frameworks=tuple(unknown),
         )
+        return Findings(report, totals, looks)
 
-    def _capacity_of(self, observations: Sequence[Observation]) -> Resources | None:
+    def _ask(self, source: MonitorSource) -> tuple[Observation, Look]:
+        asked_at = self._now()
+        observation = source.collect()
+        answered_at = self._now()
+        # A source reads its counters somewhere between the question and the answer.
+        midpoint_s = (asked_at.boottime_s + answered_at.boottime_s) / 2
+        look = Look(
+            replace(answered_at, boottime_s=midpoint_s),
+            Counters(observation.counters),
+            {each.task.uuid: Counters(each.counters, each.life) for each in observation.tasks},
+        )
+        return observation, look
+
+    def _capacity(self, totals: Totals) -> Resources:
         """Work out what may be declared, as Placement does: (total - reserved) * ratio, in whole units."""
         options = self._conf.agent
-        cpus = next((seen.cpus for seen in observations if seen.cpus is not None), None)
-        memory_mb = next(
-            (seen.memory_mb for seen in observations if seen.memory_mb is not None), None
-        )
-        if cpus is None or memory_mb is None:
-            return None
         return Resources(
-            vcpu=_capacity(cpus, options.reserved_cpus, options.cpu_allocation_ratio),
+            vcpu=_capacity(totals.cpus, options.reserved_cpus, options.cpu_allocation_ratio),
             memory_mb=_capacity(
-                memory_mb, options.reserved_memory_mb, options.ram_allocation_ratio
+                totals.memory_mb, options.reserved_memory_mb, options.ram_allocation_ratio
             ),
         )
 
@@ -95,6 +144,72 @@ class Reporter:
         if name not in self._failing:
             self._failing.add(name)
             LOG.warning("Source %s failed and is left out until it answers: %s", name, error)
+
+
+def fault(name: str, error: object) -> str:
+    """Give the line of a report that tells of a failure.
+
+    :param name: of the source or isolator.
+    """
+    return printable(f"{name}: {error}", _LONGEST_FAULT)
+
+
+def printable(text: str, longest: int) -> str:
+    """Give a text that a report may carry: back ends and owners of tasks write what they like."""
+    return "".join(each if each.isprintable() else " " for each in text)[:longest]
+
+
+def _totals(observations: Sequence[Observation], known: Totals | None) -> Totals:
+    cpus = next((each.cpus for each in observations if each.cpus is not None), None)
+    memory_mb = next((each.memory_mb for each in observations if each.memory_mb is not None), None)
+    hardware = next((each.hardware for each in observations if each.hardware is not None), None)
+    if known is None and (cpus is None or memory_mb is None):
+        raise NoTotals
+    known = known or Totals(0, 0)
+    return Totals(
+        known.cpus if cpus is None else cpus,
+        known.memory_mb if memory_mb is None else memory_mb,
+        known.hardware if hardware is None else _printable_hardware(hardware),
+    )
+
+
+def _printable_hardware(hardware: Hardware) -> Hardware:
+    return Hardware(
+        printable(hardware.cpu_model, _LONGEST_NAME), printable(hardware.memory_kind, _LONGEST_NAME)
+    )
+
+
+def _tasks(
+    seen: Sequence[tuple[Observation, Rates]],
+) -> tuple[tuple[Task, ...], dict[str, Mapping[str, float]]]:
+    tasks: dict[str, Task] = {}
+    figures: dict[str, list[tuple[Mapping[str, float], ...]]] = {}
+    for observation, told in seen:
+        for each in observation.tasks:
+            tasks.setdefault(each.task.uuid, _printable_task(each))
+            rates_of_task = told.tasks.get(each.task.uuid, {})
+            figures.setdefault(each.task.uuid, []).append((each.gauges, rates_of_task))
+    measured = {uuid: _first(tables) for uuid, tables in figures.items()}
+    return tuple(tasks.values()), {uuid: each for uuid, each in measured.items() if each}
+
+
+def _printable_task(seen: SeenTask) -> Task:
+    return replace(
+        seen.task,
+        name=printable(seen.task.name, _LONGEST_NAME),
+        state=printable(seen.task.state, 64),
+    )
+
+
+def _first(told: Iterable[tuple[Mapping[str, float], ...]]) -> dict[str, float]:
+    """Give each figure as the first source told it; one that is no finite number of 0 or more was not told."""
+    figures: dict[str, float] = {}
+    for tables in told:
+        for table in tables:
+            for name, value in table.items():
+                if math.isfinite(value) and value >= 0:
+                    figures.setdefault(name, value)
+    return figures
 
 
 def _capacity(total: int, reserved: int, ratio: float) -> int:

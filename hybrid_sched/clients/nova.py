@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from keystoneauth1 import adapter
 from oslo_config import cfg
 
 from hybrid_sched.clients.session import ServiceFault, adapter_of, get
+from hybrid_sched.core.cluster import HYPERVISOR
 from hybrid_sched.core.pools import Aggregate
+from hybrid_sched.core.resources import Resources
+from hybrid_sched.core.share_gate import Request
 from hybrid_sched.rpc import wire
 
 #: The first with which migrations have uuids (Pike).
@@ -28,7 +32,12 @@ STATUSES = (
     "confirming",
     "reverting",
 )
+#: How the fault of a server begins for which no host was found; it goes on with the reason.
+NO_HOST = "No valid host was found."
+#: Servers of one answer, which is as many as Nova gives by default.
+MOST_REFUSED = 1000
 _ROLE = "the role admin, or a policy of Nova that lets the user list them"
+_HOST = "OS-EXT-SRV-ATTR:host"
 _LONGEST_NAME = 255
 _MOST = 100_000
 _MOST_PAGES = 100
@@ -90,6 +99,30 @@ class NovaClient:
         }
         return tuple(found.values())
 
+    def refused_guests(self, since_s: float) -> tuple[Request, ...]:
+        """List the guests for which no host was found, the newest :data:`MOST_REFUSED` at most.
+
+        Guests that are deleted, and those that have a host and found no other one, are left out.
+
+        :param since_s: Unix time; those that were refused before are left out.
+        :raises ServiceFault: when Nova does not answer as it should.
+        """
+        path = "/servers/detail"
+        params = {
+            "all_tenants": "true",
+            "status": "ERROR",
+            # Nova lists deleted ones too then, but without their fault.
+            "changes-since": datetime.fromtimestamp(since_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "limit": str(MOST_REFUSED),
+        }
+        answer = get(self._service, path, params, role=_ROLE)
+        try:
+            entries = wire.sequence(answer.get("servers"), "servers", _MOST)
+            read = [_refused(entry, f"servers[{n}]", since_s) for n, entry in enumerate(entries)]
+        except wire.BadMessage as fault:
+            raise _bad_answer(path, fault) from None
+        return tuple(request for request in read if request is not None)
+
     def _migrations(self, status: str) -> list[Migration]:
         path = "/os-migrations"
         found: list[Migration] = []
@@ -150,6 +183,31 @@ def _migration(entry: object, where: str) -> Migration:
         for key in ("source_compute", "dest_compute")
     )
     return Migration(uuid, instance_uuid, source, target, status)
+
+
+def _refused(entry: object, where: str, since_s: float) -> Request | None:
+    """Read one server; None when something else is wrong with it, or it was refused before."""
+    fields = wire.mapping(entry, where)
+    if fields.get("fault") is None:
+        return None
+    fault = wire.mapping(fields["fault"], f"{where}.fault")
+    if not _string(fault.get("message"), f"{where}.fault.message").startswith(NO_HOST):
+        return None
+    # The server may have changed since; told in whole seconds.
+    refused_at_s = wire.unix_time(fault.get("created"), f"{where}.fault.created")
+    host = _text_or_none(fields.get(_HOST), f"{where}.{_HOST}")
+    if refused_at_s < int(since_s) or host is not None:
+        return None
+    flavor = wire.mapping(fields.get("flavor"), f"{where}.flavor")
+    vcpu, memory_mb = (
+        wire.integer(flavor.get(key), f"{where}.flavor.{key}", 0, wire.LARGEST)
+        for key in ("vcpus", "ram")
+    )
+    return Request(
+        uuid=wire.text(fields.get("id"), f"{where}.id", _LONGEST_NAME),
+        framework=HYPERVISOR,
+        demand=Resources(vcpu=vcpu, memory_mb=memory_mb),
+    )
 
 
 def _text_or_none(value: object, where: str) -> str | None:

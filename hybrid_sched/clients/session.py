@@ -36,7 +36,7 @@ def adapter_of(conf: cfg.ConfigOpts, group: str, microversion: str) -> adapter.A
     """Make the adapter of a service from the options of its group.
 
     :param conf: options, with the group registered.
-    :param group: ``placement`` or ``nova``.
+    :param group: ``placement``, ``nova`` or ``zun``.
     :param microversion: of all calls.
     :returns: the adapter, or None when no authentication is configured.
     :raises BadClientOption: when the options cannot be used.

@@ -10,7 +10,7 @@ use_native_threads()
 from oslo_config import cfg  # noqa: E402
 
 from hybrid_sched import loading  # noqa: E402
-from hybrid_sched.agent.service import AgentService  # noqa: E402
+from hybrid_sched.agent.service import ISOLATORS, SOURCES, AgentService  # noqa: E402
 from hybrid_sched.cmd.service import serve  # noqa: E402
 from hybrid_sched.conf import agent  # noqa: E402
 from hybrid_sched.loading import PluginNotFound  # noqa: E402
@@ -22,10 +22,11 @@ def main() -> int:
 
 
 def _check(conf: cfg.ConfigOpts) -> None:
-    try:
-        loading.require("hybrid_sched.monitor.source", conf.agent.sources)
-    except PluginNotFound as error:
-        raise ValueError(f"[agent] sources: {error}") from None
+    for option, namespace in (("sources", SOURCES), ("isolators", ISOLATORS)):
+        try:
+            loading.require(namespace, conf.agent[option])
+        except PluginNotFound as error:
+            raise ValueError(f"[agent] {option}: {error}") from None
 
 
 if __name__ == "__main__":

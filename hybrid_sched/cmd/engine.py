@@ -11,6 +11,7 @@ from oslo_config import cfg  # noqa: E402
 
 from hybrid_sched.clients.nova import nova_client  # noqa: E402
 from hybrid_sched.clients.placement import placement_client  # noqa: E402
+from hybrid_sched.clients.zun import zun_client  # noqa: E402
 from hybrid_sched.cmd.service import serve  # noqa: E402
 from hybrid_sched.conf import clients, coordination, database, metrics, quota  # noqa: E402
 from hybrid_sched.db import Database, DatabaseError, DatabaseNotReady  # noqa: E402
@@ -30,6 +31,7 @@ def check(conf: cfg.ConfigOpts) -> None:
     """
     quota.sharing_rules(conf)
     placement_client(conf)
+    zun_client(conf)
     if nova_client(conf) is None and conf.quota.pools_from != "none":
         raise ValueError("[quota] pools_from: pools are read of Nova: set [nova] auth_type")
     base = Database(**{**database.parameters(conf), "max_retries": 0})

@@ -47,7 +47,9 @@ def serve(
     except (cfg.Error, ValueError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 1
-    log.set_defaults(default_log_levels=[*log.get_default_log_levels(), "cotyledon=WARNING"])
+    # What a service of the cloud does not answer is said by whoever asked it.
+    quiet = ("cotyledon=WARNING", "keystoneauth=ERROR", "alembic=WARNING")
+    log.set_defaults(default_log_levels=[*log.get_default_log_levels(), *quiet])
     log.setup(conf, program)
     gmr.TextGuruMeditation.setup_autorun(version, conf=conf)
     manager = cotyledon.ServiceManager()

@@ -26,15 +26,69 @@ OPTIONS = [
         default=["host", "libvirt", "docker"],
         help="Monitor sources to ask, names of entry points of hybrid_sched.monitor.source. Leave out what a host lacks.",
     ),
+    cfg.ListOpt(
+        "isolators",
+        default=["libvirt", "docker"],
+        help="Isolators that may reduce the CPU weights of tasks when the engine asks for it, names of entry points of "
+        "hybrid_sched.isolator. Leave out what a host lacks; leave it empty to have no task touched.",
+    ),
+    cfg.StrOpt(
+        "state_path",
+        default="/var/lib/hybrid-sched",
+        help="Directory on local disk for what the agent must know after a restart, in one file named after the host. It must "
+        "outlast reboots: the CPU weights that squeezed tasks get back are in it.",
+    ),
+    cfg.IntOpt(
+        "unsent_reports_kept",
+        default=6,
+        min=1,
+        mutable=True,
+        help="Reports that wait at most while the broker is away; the newest are kept. The default is one minute of the "
+        "default period, twice what the engine would take.",
+    ),
+    cfg.FloatOpt(
+        "unsent_max_age_s",
+        default=30.0,
+        min=1.0,
+        mutable=True,
+        help="Seconds after which a report that waits for the broker is given up. The default is the engine's [quota] "
+        "report_max_age_s, since it refuses older ones.",
+    ),
+    cfg.FloatOpt(
+        "squeeze_max_age_s",
+        default=300.0,
+        min=1.0,
+        mutable=True,
+        help="Seconds after which reduced CPU weights are given back unless the engine has renewed its order, so that a dead "
+        "engine keeps no task slow. Keep it longer than a restart of the engine takes; the default leaves ample time.",
+    ),
     cfg.StrOpt(
         "libvirt_uri",
         default="qemu:///system",
-        help="libvirt connection of the guests. Reading is enough for it.",
+        help="libvirt connection of the guests. Reading is enough for the source; the isolator writes.",
     ),
     cfg.StrOpt(
         "docker_url",
         default="unix:///var/run/docker.sock",
         help="URL of the Docker API that Zun uses on this host: [docker] api_url of zun.conf there.",
+    ),
+    cfg.StrOpt(
+        "zabbix_address",
+        default="127.0.0.1",
+        help="Address of this host's own Zabbix agent, for the source zabbix. It must take passive checks from here: Server= "
+        "of its configuration.",
+    ),
+    cfg.PortOpt(
+        "zabbix_port",
+        default=10050,
+        help="Port of the Zabbix agent: ListenPort= of its configuration, whose default this is.",
+    ),
+    cfg.FloatOpt(
+        "zabbix_timeout_s",
+        default=3.0,
+        min=0.1,
+        help="Seconds to wait for the Zabbix agent's answer to one item; the default is Zabbix's own. When one does not come, "
+        "the source fails for this period.",
     ),
     cfg.FloatOpt(
         "cpu_allocation_ratio",

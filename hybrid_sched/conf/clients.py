@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options by which the engine reads Placement and Nova: those that keystoneauth1 offers every service."""
+"""Options by which the engine reads Placement, Nova and Zun: those that keystoneauth1 offers every service."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from oslo_config import cfg
 
 PLACEMENT = cfg.OptGroup("placement", title="Placement: where the engine reads claims")
 NOVA = cfg.OptGroup(
-    "nova", title="Nova: where the engine reads moves and host aggregates; optional"
+    "nova",
+    title="Nova: where the engine reads moves, guests that found no host, and host aggregates; optional",
 )
+ZUN = cfg.OptGroup(
+    "zun", title="Zun: where the engine reads containers that found no host; optional"
+)
+GROUPS = (PLACEMENT, NOVA, ZUN)
 
-_SERVICE_TYPES = {"placement": "placement", "nova": "compute"}
+_SERVICE_TYPES = {"placement": "placement", "nova": "compute", "zun": "container"}
 _TIMEOUT_S = 10.0
 
 
@@ -45,7 +50,9 @@ def sample_options(group: cfg.OptGroup) -> list[cfg.Opt]:
 
 
 def register(conf: cfg.ConfigOpts) -> None:
-    """Add both groups to the options of a program of ours."""
-    for group in (PLACEMENT, NOVA):
-        conf.register_group(group)
-        conf.register_opts(options(group), group=group)
+    """Add the groups to the options of a program of ours."""
+    for group in GROUPS:
+        # A group of its own: oslo.config shares the options of one between all that register it, and keystoneauth adds those
+        # of the chosen auth_type.
+        conf.register_group(cfg.OptGroup(group.name, group.title))
+        conf.register_opts(options(group), group=group.name)

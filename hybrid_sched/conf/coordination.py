@@ -12,8 +12,8 @@ OPTIONS = [
         "backend_url",
         default="file:///var/lib/hybrid-sched/coordination",
         secret=True,
-        help="Where the engines agree on their leader, a URL of tooz: file:// (engines on one machine), etcd3+http://, mysql:// or "
-        "redis://. Install the driver's library too. The default needs nothing but a folder.",
+        help="Where the engines agree on their leader, a URL of tooz: file:// (engines on one machine), etcd3+http://, "
+        "mysql:// or redis://. Install the driver's library too. The default needs nothing but a folder.",
     ),
     cfg.StrOpt(
         "member_id",

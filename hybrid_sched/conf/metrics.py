@@ -14,10 +14,14 @@ OPTIONS = [
     cfg.HostAddressOpt(
         "address",
         default="127.0.0.1",
-        help="Address to serve them on. There is neither TLS nor a password, so that the default is loopback; put a proxy before "
-        "it for others.",
+        help="Address to serve them on. There is neither TLS nor a password, so that the default is loopback; put a proxy "
+        "before it for others.",
     ),
-    cfg.PortOpt("port", default=9782, help="Port to serve them on; nothing else may listen there."),
+    cfg.PortOpt(
+        "port",
+        default=9782,
+        help="Port to serve them on. The default is one that no well-known exporter uses.",
+    ),
 ]
 
 

@@ -13,8 +13,7 @@ def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
     return [
         (quota.GROUP, quota.OPTIONS),
         (coordination.GROUP, coordination.OPTIONS),
-        (clients.PLACEMENT, clients.sample_options(clients.PLACEMENT)),
-        (clients.NOVA, clients.sample_options(clients.NOVA)),
+        *((group, clients.sample_options(group)) for group in clients.GROUPS),
         (metrics.GROUP, metrics.OPTIONS),
         (agent.GROUP, agent.OPTIONS),
     ]

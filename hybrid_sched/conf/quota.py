@@ -78,8 +78,8 @@ OPTIONS = [
         "clock_skew_s",
         default=10.0,
         min=0.1,
-        help="Seconds that the clock of a host may be ahead of the engine's; a report from further in the future is refused. The "
-        "default is far more than NTP leaves.",
+        help="Seconds that the clock of a host may be ahead of the engine's; a report from further in the future is refused. "
+        "The default is far more than NTP leaves.",
     ),
     cfg.FloatOpt(
         "forget_host_after_s",
@@ -93,8 +93,8 @@ OPTIONS = [
         default=120.0,
         min=0.0,
         mutable=True,
-        help="Seconds for which a request that the share gate refused counts as wanted, so that its framework gets back what "
-        "it lent. 0 counts none. The default outlasts the usual retry.",
+        help="Seconds for which a request that the share gate refused, or for which Nova or Zun found no host, counts as "
+        "wanted, so that its framework gets back what it lent. 0 counts none. The default outlasts the usual retry.",
     ),
     cfg.FloatOpt(
         "reservation_ttl_s",
@@ -103,39 +103,14 @@ OPTIONS = [
         mutable=True,
         help="Seconds after which a reservation ends if its task has not appeared on a host. The default covers slow starts.",
     ),
-    cfg.IntOpt(
-        "placement_threads",
-        default=8,
-        min=1,
-        help="Calls of Placement that the engine makes at once. More reads a large cloud sooner after a start; later only what "
-        "changed is read. The default is easy on Placement.",
-    ),
-    cfg.FloatOpt(
-        "claims_reread_s",
-        default=60.0,
-        min=1.0,
-        help="Seconds within which the claims of each host are read even if Placement says that nothing changed, since it does "
-        "not tell of deleted claims. The default costs one call a second for each 60 hosts.",
-    ),
-    cfg.StrOpt(
-        "pools_from",
-        default="none",
-        choices=[
-            ("none", "All hosts are one pool."),
-            ("aggregate", "Host aggregates with the metadata hybrid_sched:pool=NAME."),
-            ("availability_zone", "Each availability zone."),
-        ],
-        mutable=True,
-        help="What divides the hosts into pools, each shared by weights of its own (`hybrid-sched-manage framework set-weight "
-        "--pool NAME`). Needs the group [nova]. None by default: one pool shares best.",
-    ),
     cfg.FloatOpt(
         "squeeze_after_s",
         default=60.0,
         min=0.0,
         mutable=True,
-        help="Seconds for which a framework may keep what it borrowed after the lender wants it back, before the CPU weights of "
-        "its tasks are reduced. It gets no new grants from the first moment. The default lets short tasks end by themselves.",
+        help="Seconds for which a framework may keep what it borrowed after the lender wants it back, before the CPU weights "
+        "of its tasks are reduced. It gets no new grants from the first moment. The default lets short tasks end by "
+        "themselves.",
     ),
     cfg.FloatOpt(
         "relieve_after_s",
@@ -149,14 +124,45 @@ OPTIONS = [
         "least_squeeze",
         default="1/10",
         mutable=True,
-        help="Smallest factor on the CPU weights of a borrower, above 0 and at most 1; 1 switches the squeeze off. The squeeze is "
-        "in proportion to what is borrowed; the default keeps every task alive.",
+        help="Smallest factor on the CPU weights of a borrower, above 0 and at most 1; 1 switches the squeeze off. The squeeze "
+        "is in proportion to what is borrowed; the default keeps every task alive.",
     ),
     cfg.IntOpt(
         "decisions_kept",
         default=10000,
         min=0,
         help="Requests whose decisions are kept for `hybrid-sched-manage decision`; each takes about a kilobyte of memory.",
+    ),
+    cfg.IntOpt(
+        "placement_threads",
+        default=8,
+        min=1,
+        max=10,
+        help="Calls of Placement that are under way at once while claims are read, 1 to 10, which is how many connections are "
+        "kept open. The default reads a thousand hosts within seconds after a start and leaves Placement room for others.",
+    ),
+    cfg.FloatOpt(
+        "placement_reread_s",
+        default=60.0,
+        min=5.0,
+        help="Seconds within which the claims of every host are read even if nothing seems to have changed, a few hosts in "
+        "each cycle. Placement does not tell when the claims of a deleted guest go, so that they may count for this long "
+        "where no agent reports. The default costs 17 calls a second for a thousand hosts.",
+    ),
+    cfg.StrOpt(
+        "pools_from",
+        default="none",
+        choices=[
+            ("none", "All hosts are one pool."),
+            (
+                "aggregate",
+                "Hosts of an aggregate of Nova with the metadata hybrid_sched:pool=NAME are the pool NAME.",
+            ),
+            ("availability_zone", "Each availability zone of Nova is a pool."),
+        ],
+        mutable=True,
+        help="What divides the hosts into pools, each of which is shared by itself; hosts that nothing puts into a pool make "
+        "up one together. Other values than the default need the group [nova].",
     ),
 ]
 

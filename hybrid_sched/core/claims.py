@@ -78,7 +78,7 @@ def attribute(
             consumer = consumers[uuid]
             is_migration = consumer.kind is ClaimKind.MIGRATION
             guest = consumer.moves if is_migration else uuid
-            if guest is not None:
+            if guest is not None and consumer.framework is not None:
                 of_guest[guest].append((is_migration, uuid, host))
     counted = {min(claims)[1:] for claims in of_guest.values()}
     return {
@@ -88,7 +88,7 @@ def attribute(
                 framework=consumers[uuid].framework,
                 demand=demand,
                 kind=consumers[uuid].kind,
-                counts_for_share=consumers[uuid].framework is not None and (uuid, host) in counted,
+                counts_for_share=(uuid, host) in counted,
             )
             for uuid, demand in demands.items()
         }

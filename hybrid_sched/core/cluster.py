@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from hybrid_sched.core.resources import Number, Resources, Vector, subtract, total
+from hybrid_sched.core.resources import NOTHING, Number, Resources, Vector, subtract
 
 HYPERVISOR = "hypervisor"
 CONTAINER = "container"
@@ -32,9 +32,6 @@ class Rung(StrEnum):
     NO_GRANTS = "no_grants"
     SQUEEZE = "squeeze"
     RELIEVE = "relieve"
-
-
-_NOTHING = Resources()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +77,16 @@ class Host:
     task_count: int = 0
     fresh: bool = True
     pool: str = DEFAULT_POOL
-    other: Resources = _NOTHING
+    other: Resources = NOTHING
     free: Vector = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Work out ``free``: capacity minus the combined use of all frameworks."""
-        held = total((self.other, *self.used.values()), len(self.capacity))
-        object.__setattr__(self, "free", subtract(self.capacity, held))
+        free: Vector = self.capacity
+        for held in (*self.used.values(), self.other):
+            if held is not NOTHING:
+                free = subtract(free, held)
+        object.__setattr__(self, "free", free)
 
 
 @dataclass(frozen=True, slots=True)

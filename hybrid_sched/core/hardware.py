@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from hybrid_sched.core.resources import Number, exact
 
 ANY = "*"
-#: Where the score of unknown hardware comes from.
-DEFAULT_SOURCE = "default"
 LONGEST_PATTERN = 255
 LONGEST_NOTE = 255
 # "a/b" has to fit into the database.
@@ -92,11 +90,20 @@ class HostScore:
     """The score of one host.
 
     :param score: in (0, 1].
-    :param source: where it comes from: the patterns of a row, ``option``, or ``default`` for unknown hardware.
+    :param row: where it comes from; None for the default of unknown hardware, and for a host that is named.
+    :param named: whether the configuration names the host.
     """
 
     score: Number
-    source: str
+    row: ScoreRow | None
+    named: bool = False
+
+    @property
+    def source(self) -> str:
+        """Say where it comes from: the patterns of a row, ``option``, or ``default``."""
+        if self.named:
+            return "option"
+        return "default" if self.row is None else ", ".join(self.row.key)
 
 
 def score_of(hardware: Hardware, rows: Iterable[ScoreRow], default: Number = 1) -> HostScore:
@@ -108,9 +115,7 @@ def score_of(hardware: Hardware, rows: Iterable[ScoreRow], default: Number = 1) 
     :param default: the score of hardware that no row matches.
     """
     found = min((row for row in rows if row.matches(hardware)), key=ScoreRow._rank, default=None)
-    if found is None:
-        return HostScore(default, DEFAULT_SOURCE)
-    return HostScore(found.score, f"{found.cpu_model}, {found.memory_kind}")
+    return HostScore(default if found is None else found.score, found)
 
 
 def _check_pattern(field: str, pattern: str) -> None:

@@ -87,14 +87,17 @@ class Resources(NamedTuple):
         return {name: amount for name, amount in self._asdict().items() if amount}
 
 
+NOTHING = Resources()
+
+
 def add(left: Vector, right: Vector) -> Vector:
     """Add two vectors of one length."""
-    return tuple(a + b for a, b in zip(left, right, strict=True))
+    return tuple([a + b for a, b in zip(left, right, strict=True)])
 
 
 def subtract(left: Vector, right: Vector) -> Vector:
     """Take the second vector from the first, of the same length."""
-    return tuple(a - b for a, b in zip(left, right, strict=True))
+    return tuple([a - b for a, b in zip(left, right, strict=True)])
 
 
 def scale(factor: Number, vector: Vector) -> Vector:

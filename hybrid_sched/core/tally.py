@@ -20,33 +20,36 @@ class Tally:
     """
 
     def __init__(self, hosts: Iterable[Host] = ()) -> None:
-        self._by_score: dict[Number, _Sums] = {}
+        # By numerator and denominator: those of a fraction are hashed much sooner than the fraction.
+        self._by_score: dict[tuple[int, int], _Sums] = {}
         for host in hosts:
             self.add(host)
 
     def add(self, host: Host) -> None:
         """Count a host in."""
-        sums = self._by_score.get(host.score)
+        key = host.score.as_integer_ratio()
+        sums = self._by_score.get(key)
         if sums is None:
-            sums = self._by_score[host.score] = _Sums()
+            sums = self._by_score[key] = _Sums(host.score)
         sums.change(host, 1)
 
     def remove(self, host: Host) -> None:
         """Count a host out, as it was when it was counted in."""
-        sums = self._by_score[host.score]
+        key = host.score.as_integer_ratio()
+        sums = self._by_score[key]
         sums.change(host, -1)
         if not sums.hosts:
-            del self._by_score[host.score]
+            del self._by_score[key]
 
     def capacity(self) -> Vector:
         """Give E_r = sum over hosts of q_h * C_hr."""
-        return self._scored((score, sums.capacity) for score, sums in self._by_score.items())
+        return self._scored((sums.score, sums.capacity) for sums in self._by_score.values())
 
     def charge(self, framework: str) -> Vector:
         """Give U_ir = sum over hosts of q_h * a_ihr."""
         return self._scored(
-            (score, sums.used[framework])
-            for score, sums in self._by_score.items()
+            (sums.score, sums.used[framework])
+            for sums in self._by_score.values()
             if framework in sums.used
         )
 
@@ -59,7 +62,8 @@ class Tally:
 
 
 class _Sums:
-    def __init__(self) -> None:
+    def __init__(self, score: Number) -> None:
+        self.score = score
         self.hosts = 0
         self.capacity: list[Number] = [0] * _LENGTH
         self.used: dict[str, list[Number]] = {}

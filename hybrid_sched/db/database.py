@@ -46,6 +46,8 @@ class Database:
     ) -> None:
         try:
             url = sa.make_url(connection_url)
+            # oslo.db would add them to what is there, so that ours could not be overridden.
+            url = url.update_query_string(engine_options.pop("connection_parameters", None) or "")
         except sa.exc.ArgumentError:
             raise DatabaseError(
                 "The URL of the database cannot be read: give [database] connection the form "
@@ -63,7 +65,7 @@ class Database:
         }
         self._lock = threading.Lock()
         self._engine: sa.Engine | None = None
-        self._kept: sa.PoolProxiedConnection | None = None
+        self._kept: sa.Connection | None = None
 
     def read(self, work: Work[T]) -> T:
         """Run statements that only read.
@@ -148,13 +150,13 @@ class Database:
             reraise=True,
         )
         try:
-            result: T = attempts(self._once, work, options)
+            result: T = attempts(self._once, self._open(), work, options)
         except FAULTS as fault:
             raise explained(fault, self._url) from fault
         return result
 
-    def _once(self, work: Work[T], options: dict[str, bool]) -> T:
-        with self._open().connect() as connection:
+    def _once(self, engine: sa.Engine, work: Work[T], options: dict[str, bool]) -> T:
+        with engine.connect() as connection:
             connection.execution_options(**options)
             with connection.begin():
                 return work(connection)

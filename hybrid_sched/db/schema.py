@@ -6,17 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql
 
 LONGEST_NAME = 255
 
 METADATA = sa.MetaData()
 
-
-def name_type(length: int = LONGEST_NAME) -> sa.types.TypeEngine[str]:
-    """Give the type of a name, which MySQL would compare without regard to case and accents."""
-    exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
-    return sa.String(length).with_variant(exact, "mysql", "mariadb")
+_NAME = sa.String(LONGEST_NAME)
 
 
 def _column(name: str, type_: Any, **options: Any) -> sa.Column[Any]:
@@ -29,7 +24,7 @@ TERMS = sa.Table(
     METADATA,
     _column("id", sa.Integer, primary_key=True, autoincrement=False),
     _column("term", sa.BigInteger),
-    _column("holder", name_type()),
+    _column("holder", _NAME),
     _column("since", sa.Double),
 )
 
@@ -37,8 +32,8 @@ TERMS = sa.Table(
 FRAMEWORK_WEIGHTS = sa.Table(
     "framework_weights",
     METADATA,
-    _column("pool", name_type(), primary_key=True),
-    _column("framework", name_type(), primary_key=True),
+    _column("pool", _NAME, primary_key=True),
+    _column("framework", _NAME, primary_key=True),
     _column("weight", sa.String(255)),
 )
 
@@ -47,10 +42,10 @@ HARDWARE_SCORES = sa.Table(
     "hardware_scores",
     METADATA,
     _column("id", sa.Integer, primary_key=True),
-    _column("cpu_model", name_type()),
-    _column("memory_kind", name_type()),
+    _column("cpu_model", _NAME),
+    _column("memory_kind", _NAME),
     _column("score", sa.String(64)),
-    _column("note", name_type()),
+    _column("note", _NAME),
     sa.UniqueConstraint("cpu_model", "memory_kind", name="uniq_hardware_scores_patterns"),
 )
 
@@ -58,9 +53,9 @@ HARDWARE_SCORES = sa.Table(
 RESERVATIONS = sa.Table(
     "reservations",
     METADATA,
-    _column("request_uuid", name_type(), primary_key=True),
-    _column("framework", name_type()),
-    _column("pool", name_type()),
+    _column("request_uuid", _NAME, primary_key=True),
+    _column("framework", _NAME),
+    _column("pool", _NAME),
     _column("demand", sa.Text),
     _column("count", sa.Integer),
     _column("created_at", sa.Double),

@@ -48,7 +48,7 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
 
 
-def prepare(engine: sa.Engine, *, durable: bool) -> sa.PoolProxiedConnection:
+def prepare(engine: sa.Engine, *, durable: bool) -> sa.Connection:
     """Set up an engine of oslo.db.
 
     :param durable: let a commit wait for the disk.
@@ -70,4 +70,4 @@ def prepare(engine: sa.Engine, *, durable: bool) -> sa.PoolProxiedConnection:
         writes = connection.get_execution_options().get("hybrid_sched_writes")
         return ("BEGIN IMMEDIATE" if writes and statement == "BEGIN" else statement), parameters
 
-    return engine.raw_connection()
+    return engine.connect()

@@ -29,7 +29,7 @@ class Isolator(ABC):
 
     @abstractmethod
     def cpu_weights(self) -> Mapping[str, int]:
-        """Read the CPU weight of each running task, by its uuid, in the back end's own unit (1024 a core by default).
+        """Read the CPU weight of each task that has one, by its uuid, in the back end's own unit (1024 a core by default).
 
         :raises IsolationError: when the back end cannot tell.
         """

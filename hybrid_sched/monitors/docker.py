@@ -1,75 +1,197 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Containers, through the Docker API."""
+"""Containers, through the Docker API and their control groups."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import docker
 import requests
-from docker.errors import DockerException, NotFound
+from docker.errors import APIError, DockerException, NotFound
 from oslo_config import cfg
 
+from hybrid_sched.core import measures
 from hybrid_sched.core.cluster import CONTAINER, Task
 from hybrid_sched.core.resources import Resources
-from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SourceError
+from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
+from hybrid_sched.monitors import cgroup
+from hybrid_sched.monitors.complaints import Complaints
+from hybrid_sched.monitors.devices import physical_disks
+from hybrid_sched.monitors.times import unix_time
 
 _ZUN_PREFIX = "zun-"
 _TIMEOUT_S = 10
 _CPU_SHARES_A_CORE = 1024
+_LABEL_PREFIX = "hybrid:"
+_RELOCATE_LABEL = "hybrid:relocate"
+_RELOCATE_ALLOWED = "allow"
+_RATES = ("disk_read_bps", "disk_write_bps", "net_in_bps", "net_out_bps")
+_NETWORK_COUNTERS = ("net_in_bytes", "net_out_bytes")
 
 
 class DockerSource(MonitorSource):
-    """Every container of Zun, with what it declared.
+    """Every container of Zun, with what it declared and what it uses.
 
     A container that is created or stopped is listed too: it keeps its claim on the host.
     """
 
     framework = CONTAINER
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, timeout_s: float = _TIMEOUT_S) -> None:
         super().__init__(conf)
+        self._timeout_s = timeout_s
         self._client: docker.APIClient | None = None
+        self._complaints = Complaints()
+        #: Tasks of the last look by Docker's identifier.
+        self._known: dict[str, SeenTask] = {}
 
     def collect(self) -> Observation:
-        """List the containers."""
+        """Look at the containers."""
         url = self._conf.agent.docker_url
+        complaints: set[str] = set()
         try:
             if self._client is None:
-                self._client = docker.APIClient(base_url=url, timeout=_TIMEOUT_S)
+                self._client = docker.APIClient(base_url=url, timeout=self._timeout_s)
             listed = self._client.containers(all=True, filters={"name": f"^/?{_ZUN_PREFIX}"})
-            tasks = [task for each in listed if (task := self._task(each["Id"])) is not None]
-            return Observation(tasks=tuple(tasks))
+            seen = {}
+            for each in listed:
+                task = self._look_at(each["Id"], complaints)
+                if task is not None:
+                    seen[each["Id"]] = task
         except (DockerException, requests.RequestException) as error:
             self._client = None
-            raise SourceError(f"Docker at {url} does not answer: {error}.") from None
+            raise SourceError(
+                f"Docker at {url} does not answer: {error}. See that it runs and that [agent] docker_url is right."
+            ) from None
+        self._known = seen
+        self._complaints.tell(complaints)
+        return Observation(tasks=tuple(seen.values()))
 
-    def _task(self, container_id: str) -> Task | None:
+    def _look_at(self, container_id: str, complaints: set[str]) -> SeenTask | None:
+        """Look at one container; None when it has gone, or when it cannot be read and was never seen before."""
         assert self._client is not None  # noqa: S101 - collect has just made it
         try:
-            return task_of(self._client.inspect_container(container_id))
+            inspected = self._client.inspect_container(container_id)
         except NotFound:
             # Gone between the list and the question.
             return None
+        except (APIError, requests.ReadTimeout):
+            # One that Docker is stuck on must not hide the others, and keeps its claim: that does not change while it lives.
+            known = self._known.get(container_id)
+            complaints.add(
+                f"Docker cannot tell of container {container_id}: see 'docker inspect' there. "
+                + ("Its use is left out." if known else "It is left out.")
+            )
+            return None if known is None else SeenTask(task=known.task)
+        gauges, counters = self._usage(inspected, complaints)
+        return SeenTask(
+            task=task_of(inspected, complaints),
+            gauges=gauges,
+            counters=counters,
+            life=f"{container_id}/{inspected['State'].get('StartedAt', '')}",
+        )
+
+    def _usage(
+        self, inspected: dict[str, Any], complaints: set[str]
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Read what a container uses, from its control groups or else through Docker."""
+        assert self._client is not None  # noqa: S101 - collect has just made it
+        pid = inspected["State"].get("Pid")
+        if not pid:
+            return {}, {}
+        disks = physical_disks().values()
+        try:
+            gauges, counters = cgroup.usage(pid, inspected["Id"], disks)
+        except cgroup.NotReachable as unreachable:
+            try:
+                statistics = self._client.stats(inspected["Id"], stream=False, one_shot=True)
+            except NotFound:
+                return {}, {}
+            except (DockerException, requests.ReadTimeout) as error:
+                complaints.add(
+                    f"The use of container {inspected['Name'].lstrip('/')} is left out: {unreachable}, and Docker does not "
+                    f"tell it: {error}."
+                )
+                return {}, {}
+            gauges, counters = usage_of(statistics, disks)
+        mode = inspected["HostConfig"].get("NetworkMode") or ""
+        if mode == "host" or mode.startswith("container:"):
+            # The namespace is another's, and so is the traffic in it.
+            counters = {
+                name: value for name, value in counters.items() if name not in _NETWORK_COUNTERS
+            }
+        return gauges, counters
 
 
-def task_of(inspected: dict[str, Any]) -> Task:
-    """Read what Docker tells of one container of Zun.
+def task_of(inspected: dict[str, Any], complaints: set[str]) -> Task:
+    """Read what a container of Zun declared.
 
-    Zun claims whole cores and tells Docker 1024 shares a core, so the claim is the shares rounded up to cores.
+    Zun claims whole cores and tells Docker 1024 shares a core, so the claim is the shares rounded up to cores. Rates are
+    labels such as ``hybrid:disk_read_bps``, in bytes per second.
 
     :param inspected: the answer of Docker's inspect call.
+    :param complaints: takes a sentence about each label that cannot be used and is left out.
     """
     limits = inspected["HostConfig"]
     shares = limits.get("CpuShares") or 0
     name = inspected["Name"].lstrip("/")
+    labels = inspected["Config"].get("Labels") or {}
+    rates = {}
+    for resource in _RATES:
+        text = labels.get(_LABEL_PREFIX + resource)
+        if text is None:
+            continue
+        if text.isdecimal():
+            rates[resource] = int(text)
+        else:
+            complaints.add(
+                f"Container {name}: the label {_LABEL_PREFIX}{resource} is {text!r} and is left out; give a whole number of "
+                "bytes per second."
+            )
     return Task(
         uuid=name.removeprefix(_ZUN_PREFIX),
         framework=CONTAINER,
         demand=Resources(
             vcpu=max(1, -(-shares // _CPU_SHARES_A_CORE)),
             memory_mb=max(1, (limits.get("Memory") or 0) // 2**20),
+            **rates,
         ),
         name=inspected["Config"].get("Hostname") or name,
         state=inspected["State"]["Status"],
+        created_at_s=unix_time(inspected.get("Created")),
+        # A container moves by a stop and a start, which its owner has to allow.
+        movable=labels.get(_RELOCATE_LABEL) == _RELOCATE_ALLOWED,
     )
+
+
+def usage_of(
+    statistics: dict[str, Any], disks: Collection[str]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Read the gauges and the counters in Docker's statistics; those of a container that has ended tell nothing.
+
+    :param statistics: the answer of Docker's stats call.
+    :param disks: numbers ``major:minor`` of the disks that count.
+    """
+    memory = statistics.get("memory_stats") or {}
+    if "usage" not in memory:
+        return {}, {}
+    parts = memory.get("stats") or {}
+    # The same figure has another name in version 2 of control groups.
+    cache = parts.get("total_inactive_file", parts.get("inactive_file", 0))
+    networks = (statistics.get("networks") or {}).values()
+    counters = {"cpu_s": statistics["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9}
+    transfers = (statistics.get("blkio_stats") or {}).get("io_service_bytes_recursive") or ()
+    for name, operation in (("disk_read_bytes", "read"), ("disk_write_bytes", "write")):
+        amounts = [
+            each["value"]
+            for each in transfers
+            if f"{each['major']}:{each['minor']}" in disks and each["op"].lower() == operation
+        ]
+        # Nothing listed may be nothing counted.
+        if amounts:
+            counters[name] = sum(amounts)
+    if networks:
+        counters["net_in_bytes"] = sum(each["rx_bytes"] for each in networks)
+        counters["net_out_bytes"] = sum(each["tx_bytes"] for each in networks)
+    return {measures.MEMORY_USED_MB: max(0, memory["usage"] - cache) / 2**20}, counters

@@ -3,16 +3,26 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import libvirt
 from oslo_config import cfg
 
+from hybrid_sched.core import measures
 from hybrid_sched.core.cluster import HYPERVISOR, Task
 from hybrid_sched.core.resources import Resources
-from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SourceError
+from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
+from hybrid_sched.monitors.bounded import Bounded
+from hybrid_sched.monitors.complaints import Complaints
+from hybrid_sched.monitors.times import unix_time
 
+_TIMEOUT_S = 10
+#: Looks that may hang, each in a thread: one for every guest that libvirt waits for, before libvirt itself must be stuck.
+_HANGING_AT_MOST = 4
 _STATES = {
     libvirt.VIR_DOMAIN_NOSTATE: "unknown",
     libvirt.VIR_DOMAIN_RUNNING: "running",
@@ -23,60 +33,187 @@ _STATES = {
     libvirt.VIR_DOMAIN_CRASHED: "closed",
     libvirt.VIR_DOMAIN_PMSUSPENDED: "suspended",
 }
+_STATISTICS = (
+    libvirt.VIR_DOMAIN_STATS_STATE
+    | libvirt.VIR_DOMAIN_STATS_CPU_TOTAL
+    | libvirt.VIR_DOMAIN_STATS_BALLOON
+    | libvirt.VIR_DOMAIN_STATS_INTERFACE
+    | libvirt.VIR_DOMAIN_STATS_BLOCK
+)
+#: Counter to libvirt's list and field. libvirt counts an interface as the guest does: rx is what the guest receives.
+_SUMS = {
+    "disk_read_bytes": ("block", "rd.bytes"),
+    "disk_write_bytes": ("block", "wr.bytes"),
+    "net_in_bytes": ("net", "rx.bytes"),
+    "net_out_bytes": ("net", "tx.bytes"),
+}
+#: A guest's balloon driver reports every 10 s with Nova's default ([libvirt] mem_stats_period_seconds).
+_BALLOON_MAX_AGE_S = 60
+#: Extra spec of a flavor to resource and factor to bytes/s. libvirt hands the kB/s of an interface to tc, whose k is 1000.
+_RATES = {
+    "quota:disk_read_bytes_sec": ("disk_read_bps", 1),
+    "quota:disk_write_bytes_sec": ("disk_write_bps", 1),
+    "quota:vif_inbound_average": ("net_in_bps", 1000),
+    "quota:vif_outbound_average": ("net_out_bps", 1000),
+}
+_PID_FILES = Path("/run/libvirt/qemu")
 
 
 class LibvirtSource(MonitorSource):
-    """Every domain that libvirt knows, with what it declared.
+    """Every domain that libvirt knows, with what it declared and what it uses.
 
     A guest that is shut off is listed too: it keeps its claim on the host.
     """
 
     framework = HYPERVISOR
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, timeout_s: float = _TIMEOUT_S) -> None:
         super().__init__(conf)
         self._connection: Any = None
+        self._complaints = Complaints()
+        self._timeout_s = timeout_s
+        # libvirt may wait for a guest's process for ever, and takes connections even when it is stuck itself.
+        self._bounded_look = Bounded(self._look, timeout_s, _HANGING_AT_MOST)
         # Errors come as exceptions; libvirt would print them to stderr as well.
         libvirt.registerErrorHandler(lambda _context, _error: None, None)
 
     def collect(self) -> Observation:
-        """List the domains; a connection that broke is made anew the next time."""
+        """Look at the domains; a connection that broke is made anew the next time."""
         uri = self._conf.agent.libvirt_uri
         try:
-            if self._connection is None:
-                self._connection = libvirt.openReadOnly(uri)
-            return Observation(tasks=tuple(self._tasks()))
+            return self._bounded_look()
+        except TimeoutError:
+            # The next look passes over the guest that this one waits for.
+            self._connection = None
+            raise SourceError(
+                f"libvirt at {uri} has not answered for {self._timeout_s:g} s. If that goes on, see whether it is stuck, and "
+                "restart it."
+            ) from None
         except libvirt.libvirtError as error:
             self._connection = None
-            raise SourceError(f"libvirt at {uri} does not answer: {error}.") from None
+            raise SourceError(
+                f"libvirt at {uri} does not answer: {error}. See that it runs and that [agent] libvirt_uri is right."
+            ) from None
 
-    def _tasks(self) -> list[Task]:
+    def _look(self) -> Observation:
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = libvirt.openReadOnly(self._conf.agent.libvirt_uri)
+        # Without waiting for a guest that something else waits for already: what only its process can tell is left out.
+        records = connection.getAllDomainStats(
+            _STATISTICS, libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+        )
         tasks = []
-        for domain in self._connection.listAllDomains():
+        complaints: set[str] = set()
+        for domain, statistics in records:
             try:
-                tasks.append(_task(domain.XMLDesc(0), domain.state()[0]))
+                xml = domain.XMLDesc(0)
             except libvirt.libvirtError as error:
                 # Gone between the list and the question.
                 if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                     raise
-        return tasks
+                continue
+            # libvirt 9.0 gives a guest that is shut off the CPU time of libvirtd.
+            use = statistics if domain.ID() >= 0 else {}
+            tasks.append(
+                SeenTask(
+                    task=task_of(xml, statistics.get("state.state"), complaints),
+                    gauges=gauges_of(use, time.time()),
+                    counters=counters_of(use),
+                    life=_life(domain),
+                )
+            )
+        self._complaints.tell(complaints)
+        return Observation(tasks=tuple(tasks))
 
 
-def _task(xml: str, state: int) -> Task:
-    """Read one domain; what Nova's flavor says counts before what libvirt was given."""
+def task_of(xml: str, state: int | None, complaints: set[str]) -> Task:
+    """Read what a guest declared; what Nova's flavor says counts before what libvirt was given.
+
+    :param xml: the domain.
+    :param state: libvirt's number of it.
+    :param complaints: takes a sentence about each rate that cannot be used and is left out.
+    """
     # The text comes from the local libvirtd, not from the guest.
     domain = ElementTree.fromstring(xml)  # noqa: S314
     flavor = domain.find("metadata/{*}instance/{*}flavor")
     name = domain.findtext("metadata/{*}instance/{*}name") or domain.findtext("name") or ""
+    uuid = domain.findtext("uuid") or ""
     vcpus = None if flavor is None else flavor.findtext("{*}vcpus")
     memory_mb = None if flavor is None else flavor.findtext("{*}memory")
+    specs = [] if flavor is None else flavor.findall("{*}extraSpecs/{*}extraSpec")
+    rates = {}
+    for spec in specs:
+        key, text = spec.get("name", ""), spec.text or ""
+        if key not in _RATES:
+            continue
+        resource, factor = _RATES[key]
+        if text.strip().isdecimal():
+            rates[resource] = int(text) * factor
+        else:
+            complaints.add(
+                f"Guest {name} ({uuid}): {key} is {text!r} and is left out; give the flavor a whole number."
+            )
     return Task(
-        uuid=domain.findtext("uuid") or "",
+        uuid=uuid,
         framework=HYPERVISOR,
         demand=Resources(
             vcpu=int(vcpus or domain.findtext("vcpu") or 0),
             memory_mb=int(memory_mb or int(domain.findtext("memory") or 0) // 1024),
+            **rates,
         ),
         name=name,
         state=_STATES.get(state, "unknown"),
+        created_at_s=unix_time(domain.findtext("metadata/{*}instance/{*}creationTime")),
+        # Live migration is for guests that run.
+        movable=_STATES.get(state) in {"running", "paused"},
     )
+
+
+def gauges_of(statistics: Mapping[str, Any], now_s: float) -> dict[str, float]:
+    """Read the memory that a guest uses.
+
+    It is the working set that the guest's balloon driver tells; without a driver, or when it has gone silent, what the
+    guest's process holds of the host's memory. That seldom shrinks: the host cannot see what the guest has freed.
+
+    :param statistics: of libvirt, for one domain.
+    :param now_s: Unix time.
+    """
+    available_kb = statistics.get("balloon.available")
+    usable_kb = statistics.get("balloon.usable")
+    age_s = now_s - statistics.get("balloon.last-update", 0)
+    if available_kb is not None and usable_kb is not None and age_s <= _BALLOON_MAX_AGE_S:
+        return {measures.MEMORY_USED_MB: (available_kb - usable_kb) / 1024}
+    if "balloon.rss" in statistics:
+        return {measures.MEMORY_USED_MB: statistics["balloon.rss"] / 1024}
+    return {}
+
+
+def counters_of(statistics: Mapping[str, Any]) -> dict[str, float]:
+    """Add up what a guest's virtual CPUs, disks and interfaces did; what libvirt does not tell now is left out.
+
+    :param statistics: of libvirt, for one domain.
+    """
+    counters: dict[str, float] = {}
+    if "cpu.time" in statistics:
+        counters["cpu_s"] = statistics["cpu.time"] / 1e9
+    for name, (devices, field) in _SUMS.items():
+        count = statistics.get(f"{devices}.count", 0)
+        amounts = [statistics.get(f"{devices}.{index}.{field}") for index in range(count)]
+        known = [amount for amount in amounts if amount is not None]
+        if known:
+            counters[name] = sum(known)
+    return counters
+
+
+def _life(domain: Any) -> str:
+    """Tell one start of a guest from the next.
+
+    libvirt gives a number at each start, but may give it again after its own restart; the file with the process's number is
+    made anew each time.
+    """
+    try:
+        started_ns = (_PID_FILES / f"{domain.name()}.pid").stat().st_mtime_ns
+    except OSError:
+        started_ns = 0
+    return f"{domain.ID()}/{started_ns}"

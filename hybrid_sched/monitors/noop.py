@@ -5,7 +5,7 @@ from hybrid_sched.interfaces.monitor import MonitorSource, Observation
 
 
 class NoopSource(MonitorSource):
-    """See nothing: for hosts that run no agent's source, and as an example of one."""
+    """See nothing: to switch a source off by name, and as the shortest example of one."""
 
     def collect(self) -> Observation:
         """Give an empty observation."""

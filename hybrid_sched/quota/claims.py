@@ -49,6 +49,7 @@ class _Known:
 
     :param at_s: when it was read.
     :param turns: part of a provider that is to be read in turn beyond those that were.
+    :param hosts: name of the host that each provider is or is a part of.
     :param holdings: by provider.
     :param consumers: who holds them.
     :param claims: by host, then by consumer.
@@ -56,6 +57,7 @@ class _Known:
 
     at_s: float
     turns: float = 0.0
+    hosts: Mapping[str, str] = field(default_factory=dict)
     holdings: Mapping[str, _Holding] = field(default_factory=dict)
     consumers: Consumers = field(default_factory=Consumers)
     claims: Mapping[str, Mapping[str, Claim]] = field(default_factory=dict)
@@ -119,6 +121,8 @@ class Claims:
             ) from None
         self._known = after
         self._tell_unknown(after)
+        if after.claims is before.claims:
+            return set()
         return {
             host
             for host in before.claims.keys() | after.claims.keys()
@@ -144,10 +148,10 @@ class Claims:
     def _read(self, batch: Batch, before: _Known, doubted: Collection[str]) -> _Known:
         at_s = self._now_s()
         providers = {each.uuid: each for each in batch.call(self._placement.providers)}
-        hosts = {uuid: each.name for uuid, each in providers.items() if each.root_uuid == uuid}
+        hosts = {uuid: providers[each.root_uuid].name for uuid, each in providers.items()}
         turns = before.turns + len(providers) * (at_s - before.at_s) / self._reread_s
         wanted = _stale(before, providers) | _in_turn(before, int(turns))
-        wanted |= {uuid for uuid, each in providers.items() if hosts.get(each.root_uuid) in doubted}
+        wanted |= {uuid for uuid, host in hosts.items() if host in doubted}
         holdings = {uuid: holding for uuid, holding in before.holdings.items() if uuid in providers}
         listed: set[str] = set()
         read: set[str] = set()
@@ -159,20 +163,30 @@ class Claims:
             wanted = {
                 uuid for uuid, each in holdings.items() if not listed.isdisjoint(each.demands)
             }
-        held = _by_host(holdings, providers, hosts)
-        holding = {uuid for demands in held.values() for uuid in demands}
+        holding = {uuid for each in holdings.values() for uuid in each.demands}
         consumers = self._identifier.identify(batch, before.consumers, holding, listed)
-        strangers = dict.fromkeys(holding, Consumer())
+        unchanged = (hosts, consumers.known) == (before.hosts, before.consumers.known) and all(
+            holdings[uuid].demands == before.holdings[uuid].demands for uuid in read
+        )
         return _Known(
             at_s=at_s,
             turns=turns - int(turns),
+            hosts=hosts,
             holdings=holdings,
             consumers=consumers,
-            claims=attribute(held, {**strangers, **consumers.known}),
+            claims=before.claims
+            if unchanged
+            else attribute(
+                _by_host(hosts, holdings), {**dict.fromkeys(holding, Consumer()), **consumers.known}
+            ),
         )
 
     def _demands(self, provider: str) -> dict[str, Resources]:
-        """Read a provider; one that has gone since it was listed is held by nobody."""
+        """Read a provider; one that has gone since it was listed is held by nobody.
+
+        Who holds nothing else than other resources does not count as listed: a storage pool that all hosts share lists every
+        guest, and would have all hosts read at each change.
+        """
         held = self._placement.allocations(provider) or {}
         demands = {uuid: demand_of(amounts) for uuid, amounts in held.items()}
         return {uuid: demand for uuid, demand in demands.items() if any(demand)}
@@ -184,7 +198,7 @@ class Claims:
         news = sorted(unknown - self._told)
         if news:
             LOG.warning(
-                "%d consumers of claims belong to no framework that is known; they take room and count for no share: %s%s.",
+                "Claims of consumers that no framework is known to hold take room and count for no share; new ones (%d): %s%s.",
                 len(news),
                 ", ".join(news[:_MOST_NAMED]),
                 " and others" if len(news) > _MOST_NAMED else "",
@@ -211,16 +225,15 @@ def _in_turn(before: _Known, count: int) -> set[str]:
 
 
 def _by_host(
-    holdings: Mapping[str, _Holding],
-    providers: Mapping[str, Provider],
-    hosts: Mapping[str, str],
+    hosts: Mapping[str, str], holdings: Mapping[str, _Holding]
 ) -> dict[str, dict[str, Resources]]:
     """Add the parts of each host, such as NUMA nodes, to the host."""
     held: dict[str, dict[str, Resources]] = {name: {} for name in hosts.values()}
     for uuid, holding in holdings.items():
-        demands = held[hosts[providers[uuid].root_uuid]]
+        demands = held[hosts[uuid]]
         for consumer, demand in holding.demands.items():
-            demands[consumer] = Resources(*add(demands.get(consumer, Resources()), demand))
+            other = demands.get(consumer)
+            demands[consumer] = Resources(*add(other, demand)) if other else demand
     return held
 
 

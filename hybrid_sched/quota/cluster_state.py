@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hybrid_sched.core.cluster import DEFAULT_POOL, FRAMEWORKS, Host
-from hybrid_sched.core.resources import Number, Resources
+from hybrid_sched.core.resources import NOTHING, Number, Resources
 from hybrid_sched.core.tally import DemandDistribution, Tally
 from hybrid_sched.quota.statistics import HostRecord, Statistics
 
@@ -258,7 +258,7 @@ class ClusterState:
         return _Charge(
             capacity=record.report.capacity,
             used={name: Resources(*held) for name, held in sums.items() if name is not None},
-            other=Resources(*other) if other else Resources(),
+            other=Resources(*other) if other else NOTHING,
             task_count=task_count,
             demands=demands,
             by_agent=frozenset(by_agent),

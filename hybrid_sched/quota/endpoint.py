@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from fractions import Fraction
@@ -19,11 +20,11 @@ from hybrid_sched.rpc import bus, wire
 from hybrid_sched.rpc.messages import (
     LONGEST_NAME,
     BadMessage,
+    ReportReader,
     Wire,
     decision_from_wire,
     decision_to_wire,
     number_to_wire,
-    report_from_wire,
     request_from_wire,
     task_to_wire,
 )
@@ -49,11 +50,15 @@ class EngineEndpoint:
     def __init__(self, engine: Engine, set_weight: SetWeight) -> None:
         self._engine = engine
         self._set_weight = set_weight
+        self._reader = ReportReader()
+        self._reading = threading.Lock()
 
     def report(self, _context: Wire, report: object) -> None:
         """Take in an agent's report (cast)."""
         try:
-            self._engine.take_report(report_from_wire(report))
+            with self._reading:
+                read = self._reader.read(report)
+            self._engine.take_report(read)
         except BadMessage as fault:
             self._engine.count_malformed_report(str(fault))
 

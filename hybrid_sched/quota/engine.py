@@ -100,12 +100,13 @@ class Engine:
         self._snapshot_at_s = now_s()
         self._sent_version: int | None = None
         self._last_cycle_s = 0.0
+        self._accepted = 0
         self._has_run = False
 
     def run_cycle(self, inputs: CycleInputs | None = None) -> SnapshotNews:
         """Work out the shares anew.
 
-        :param inputs: weights, scores, pools and claims as they are now.
+        :param inputs: weights, scores, pools, claims and refused requests as they are now.
         :returns: what is new since the cycle before.
         """
         inputs = inputs or CycleInputs()
@@ -113,6 +114,7 @@ class Engine:
             began_s = time.perf_counter()
             rules = self._newest_rules()
             everything = self._must_look_at_everything(rules, inputs)
+            self._count_as_wanted(inputs.refused)
             self._rules, self._inputs = rules, inputs
             self._statistics.known_hosts = inputs.known_hosts
             if inputs.claims_of is not None:
@@ -139,6 +141,11 @@ class Engine:
         return self._has_run
 
     @property
+    def accepted(self) -> int:
+        """Count the reports that were taken in."""
+        return self._accepted
+
+    @property
     def last_cycle_s(self) -> float:
         """Give how long the last cycle took, in seconds."""
         return self._last_cycle_s
@@ -155,6 +162,7 @@ class Engine:
             if held is None or held.report.hardware != report.hardware:
                 self._scores.pop(report.host, None)
             self._state.update(report.host)
+            self._accepted += 1
 
     def count_malformed_report(self, fault: str) -> None:
         """Count and log a report that could not be read."""
@@ -294,6 +302,20 @@ class Engine:
                         found[pool.name, framework.name] = named
             return found
 
+    def _count_as_wanted(self, refused: Sequence[Request]) -> None:
+        """Hold each request that found no host, from the first reading that tells of it, so that none is held for ever.
+
+        Which pool they were for is not told.
+        """
+        before = {each.uuid for each in self._inputs.refused} if self._inputs else set()
+        for each in refused:
+            # Our own gate may have refused it.
+            if each.uuid not in before and self._pending.get(each.uuid) is None:
+                self._pending.hold(each, DEFAULT_POOL, self._conf.quota.pending_ttl_s)
+        # What is deleted is wanted no longer.
+        for uuid in before - {each.uuid for each in refused}:
+            self._pending.drop(uuid)
+
     def _tasks_of(self, snapshot: Snapshot, pool: str, framework: str) -> list[tuple[Task, Number]]:
         return [
             (task, host.score)
@@ -310,7 +332,7 @@ class Engine:
             named = self._rules.host_scores.get(host)
             rows = self._inputs.score_rows if self._inputs else ()
             score = (
-                HostScore(named, "option")
+                HostScore(named, None, named=True)
                 if named is not None
                 else score_of(record.report.hardware, rows, self._rules.default_score)
             )

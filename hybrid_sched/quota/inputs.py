@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a cycle needs beside reports: weights, scores, pools and claims; read before the cycle, without its lock."""
+"""What a cycle needs beside reports, read before it without its lock: weights, scores, pools, claims, refused requests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Protocol
 
 from hybrid_sched.core.hardware import ScoreRow
 from hybrid_sched.core.resources import Number
+from hybrid_sched.core.share_gate import Request
 from hybrid_sched.quota.cluster_state import ClaimsOf
 
 
@@ -22,6 +23,7 @@ class CycleInputs:
     :param claims_of: gives the claims on a host; None where there are no claims to go by.
     :param claims_changed: hosts whose claims changed since the last reading.
     :param known_hosts: all hosts that there are; None when that is not known.
+    :param refused: requests for which Nova or Zun found no host lately, whoever refused them.
     """
 
     weights: Mapping[str, Mapping[str, Number]] = field(default_factory=dict)
@@ -30,6 +32,7 @@ class CycleInputs:
     claims_of: ClaimsOf | None = None
     claims_changed: frozenset[str] = frozenset()
     known_hosts: frozenset[str] | None = None
+    refused: tuple[Request, ...] = ()
 
 
 class InputReader(Protocol):

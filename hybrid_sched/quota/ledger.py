@@ -32,7 +32,7 @@ class Store(Protocol):
 class Ledger:
     """Demand by request; holding the same request again replaces it.
 
-    It serves twice: for reservations, which outlive the engine, and for requests that the share gate refused lately.
+    It serves twice: for reservations, which outlive the engine, and for requests that were refused lately.
 
     :param clock_s: Unix time.
     :param store: where entries are kept; None to keep them in memory alone.

@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cycle's inputs from the database, Placement and Nova."""
+"""A cycle's inputs from the database, Placement, Nova and Zun."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import chain
 from typing import TypeVar
 
 from oslo_config import cfg
 from oslo_log import log
 
+from hybrid_sched.clients.batch import Batch
 from hybrid_sched.clients.nova import nova_client
 from hybrid_sched.clients.placement import placement_client
 from hybrid_sched.clients.session import ServiceFault
+from hybrid_sched.clients.zun import zun_client
 from hybrid_sched.core.pools import Aggregate, PoolsFrom, pools_of
+from hybrid_sched.core.share_gate import Request
 from hybrid_sched.db import Database, DatabaseError
 from hybrid_sched.db.scores import ScoreStore
 from hybrid_sched.db.weights import WeightStore
@@ -23,21 +28,37 @@ from hybrid_sched.quota.inputs import CycleInputs
 
 LOG = log.getLogger(__name__)
 T = TypeVar("T")
+ReadRefused = Callable[[float], tuple[Request, ...]]
 
+#: Between two readings of the requests that found no host.
+REFUSED_PERIOD_S = 5.0
+# The shares do not wait long for what somebody wants more.
+_REFUSED_LIMIT_S = 3.0
 _AGGREGATES_PERIOD_S = 60.0
 _NO_HOSTS: frozenset[str] = frozenset()
 
 
 class LiveInputs:
-    """Read weights, scores, pools and claims; what cannot be read stays as it was and is said once in the log.
+    """Read what a cycle needs; what cannot be read stays as it was and is said once in the log.
 
-    :param conf: options of the groups ``[quota]``, ``[placement]`` and ``[nova]``.
+    :param conf: options of the groups ``[quota]``, ``[placement]``, ``[nova]`` and ``[zun]``.
     :param database: of the weights and the scores.
     :param engine: knows whose a guest or container is, and of which claims there is doubt.
+    :param now_s: the monotonic clock.
+    :param clock_s: Unix time.
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, database: Database, engine: Engine) -> None:
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        database: Database,
+        engine: Engine,
+        now_s: Callable[[], float] = time.monotonic,
+        clock_s: Callable[[], float] = time.time,
+    ) -> None:
         self._options = conf.quota
+        self._now_s = now_s
+        self._clock_s = clock_s
         self._weights = WeightStore(database)
         self._scores = ScoreStore(database)
         self._engine = engine
@@ -51,9 +72,16 @@ class LiveInputs:
                 self._nova,
                 engine.framework_of,
                 threads=conf.quota.placement_threads,
-                reread_s=conf.quota.claims_reread_s,
+                reread_s=conf.quota.placement_reread_s,
             )
         )
+        self._read_refused: dict[str, ReadRefused] = {}
+        if self._nova is not None:
+            self._read_refused["refused guests"] = self._nova.refused_guests
+        if (zun := zun_client(conf)) is not None:
+            self._read_refused["refused containers"] = zun.refused_containers
+        self._refused: dict[str, tuple[Request, ...]] = {}
+        self._refused_due_s = 0.0
         # None until they were read once: without them every host would be in the default pool.
         self._aggregates: tuple[Aggregate, ...] | None = None
         self._aggregates_due_s = 0.0
@@ -73,6 +101,7 @@ class LiveInputs:
             claims_of=claims.of if claims is not None and known_hosts is not None else None,
             claims_changed=changed,
             known_hosts=known_hosts,
+            refused=self._refused_requests(),
         )
         return self._last
 
@@ -85,7 +114,7 @@ class LiveInputs:
         source = PoolsFrom(self._options.pools_from)
         if source is PoolsFrom.NONE or self._nova is None:
             return {}
-        now_s = time.monotonic()
+        now_s = self._now_s()
         if self._aggregates is None or now_s >= self._aggregates_due_s:
             self._aggregates_due_s = now_s + _AGGREGATES_PERIOD_S
             self._aggregates = self._tried(
@@ -99,6 +128,18 @@ class LiveInputs:
         self._conflicts = pools.conflicts
         return pools.of
 
+    def _refused_requests(self) -> tuple[Request, ...]:
+        ttl_s = self._options.pending_ttl_s
+        if not ttl_s:
+            return ()
+        now_s = self._now_s()
+        if now_s >= self._refused_due_s:
+            self._refused_due_s = now_s + REFUSED_PERIOD_S
+            for what, read in self._read_refused.items():
+                ask = partial(_in_time, partial(read, self._clock_s() - ttl_s))
+                self._refused[what] = self._tried(what, ask, self._refused.get(what, ()))
+        return tuple(chain.from_iterable(self._refused.values()))
+
     def _tried(self, what: str, read: Callable[[], T], otherwise: T) -> T:
         try:
             result = read()
@@ -111,3 +152,11 @@ class LiveInputs:
             LOG.info("%s can be read again.", what.capitalize())
             self._failing.discard(what)
         return result
+
+
+def _in_time(ask: Callable[[], T]) -> T:
+    with Batch(1, _REFUSED_LIMIT_S) as batch:
+        try:
+            return batch.call(ask)
+        except TimeoutError:
+            raise ServiceFault(f"no answer within {_REFUSED_LIMIT_S:g} s") from None

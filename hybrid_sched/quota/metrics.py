@@ -46,6 +46,11 @@ class EngineCollector(Collector):
         for record, report_age_s in self._engine.records():
             age.add_metric([record.report.host], report_age_s)
         yield age
+        yield CounterMetricFamily(
+            "hybrid_sched_accepted_reports",
+            "Reports that were taken in",
+            value=self._engine.accepted,
+        )
         refused = CounterMetricFamily(
             "hybrid_sched_refused_reports", "Reports that changed nothing", labels=["reason"]
         )

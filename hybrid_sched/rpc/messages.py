@@ -13,6 +13,7 @@ from typing import Any
 from hybrid_sched.core.cluster import FRAMEWORKS, Task
 from hybrid_sched.core.decision import Decision, Stage
 from hybrid_sched.core.hardware import UNKNOWN, Hardware
+from hybrid_sched.core.measures import FIGURES
 from hybrid_sched.core.resources import Number, Resources
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.rpc import wire
@@ -21,6 +22,7 @@ from hybrid_sched.rpc.wire import BadMessage, Wire, number_to_wire
 __all__ = [
     "BadMessage",
     "HostReport",
+    "ReportReader",
     "Wire",
     "decision_from_wire",
     "decision_to_wire",
@@ -39,6 +41,7 @@ MAX_LISTED_HOSTS = 10_000
 LONGEST_NAME = 255
 LONGEST_TEXT = 2_000
 _LONGEST_SEQUENCE = 2**53
+_MOST_HOSTS_REMEMBERED = 50_000
 _MOST_CPUS = 2**20
 
 
@@ -92,35 +95,68 @@ def report_to_wire(report: HostReport) -> Wire:
             "cpu_model": report.hardware.cpu_model,
             "memory_kind": report.hardware.memory_kind,
         },
-        "tasks": [
-            {**task_to_wire(task), "measured": dict(report.task_measured.get(task.uuid, {}))}
-            for task in report.tasks
-        ],
+        "tasks": [task_to_wire(task) for task in report.tasks],
         "measured": dict(report.measured),
+        "task_measured": {uuid: dict(each) for uuid, each in report.task_measured.items()},
         "squeezed": {name: number_to_wire(factor) for name, factor in report.squeezed.items()},
         "faults": list(report.faults),
         "unknown_frameworks": list(report.unknown_frameworks),
     }
 
 
+class ReportReader:
+    """Read and check reports. What a host's tasks are is read anew only when it differs from its last report.
+
+    It is for one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, tuple[object, tuple[Task, ...]]] = {}
+
+    def read(self, message: object) -> HostReport:
+        """Read one.
+
+        :raises BadMessage: when any field is missing or wrong; its name is in the text.
+        """
+        fields = wire.mapping(message, "report")
+        host = _name(fields, "host")
+        entries = _need(fields, "tasks")
+        known, tasks = self._tasks.get(host, (None, ()))
+        if entries != known:
+            tasks = _tasks_from_wire(entries)
+            if len(self._tasks) >= _MOST_HOSTS_REMEMBERED:
+                self._tasks.clear()
+            self._tasks[host] = entries, tasks
+        return _report_from_wire(fields, tasks)
+
+
 def report_from_wire(message: object) -> HostReport:
-    """Read and check a report.
+    """Read and check one report.
 
     :raises BadMessage: when any field is missing or wrong; its name is in the text.
     """
-    fields = wire.mapping(message, "report")
+    return ReportReader().read(message)
+
+
+def _tasks_from_wire(message: object) -> tuple[Task, ...]:
     tasks: dict[str, Task] = {}
-    task_measured: dict[str, Mapping[str, float]] = {}
-    for index, entry in enumerate(wire.sequence(_need(fields, "tasks"), "tasks", MAX_TASKS)):
+    for index, entry in enumerate(wire.sequence(message, "tasks", MAX_TASKS)):
         try:
             task = _task_from_wire(entry)
             if task.uuid in tasks:
                 raise BadMessage(f"uuid: {task.uuid} is there twice")
-            tasks[task.uuid] = task
-            if measured := entry.get("measured"):
-                task_measured[task.uuid] = _figures(measured, "measured")
         except BadMessage as fault:
             raise BadMessage(f"tasks[{index}].{fault}") from None
+        tasks[task.uuid] = task
+    return tuple(tasks.values())
+
+
+def _report_from_wire(fields: Mapping[str, Any], tasks: tuple[Task, ...]) -> HostReport:
+    task_measured = wire.mapping(fields.get("task_measured", {}), "task_measured")
+    if len(task_measured) > MAX_TASKS:
+        raise BadMessage(
+            f"task_measured: {len(task_measured)} tasks, at most {MAX_TASKS} are taken"
+        )
     hardware = wire.mapping(fields.get("hardware", {}), "hardware")
     squeezed = wire.mapping(fields.get("squeezed", {}), "squeezed")
     return HostReport(
@@ -139,13 +175,13 @@ def report_from_wire(message: object) -> HostReport:
                 for name in ("cpu_model", "memory_kind")
             )
         ),
-        tasks=tuple(tasks.values()),
+        tasks=tasks,
         measured=_figures(fields.get("measured", {}), "measured"),
-        task_measured=task_measured,
+        task_measured={
+            uuid: _figures(figures, "task_measured") for uuid, figures in task_measured.items()
+        },
         squeezed={
-            wire.text(name, "squeezed", LONGEST_NAME): wire.number_from_wire(
-                factor, f"squeezed.{name[:64]}"
-            )
+            wire.text(name, "squeezed", LONGEST_NAME): _factor(factor, f"squeezed.{name[:64]}")
             for name, factor in squeezed.items()
         },
         faults=_texts(fields, "faults", LONGEST_TEXT),
@@ -153,10 +189,22 @@ def report_from_wire(message: object) -> HostReport:
     )
 
 
+def _factor(value: object, field_name: str) -> Number:
+    factor = wire.number_from_wire(value, field_name)
+    if factor > 1:
+        raise BadMessage(f"{field_name}: {value!r} is more than 1")
+    return factor
+
+
 def _figures(message: object, where: str) -> dict[str, float]:
     fields = wire.mapping(message, where)
     if len(fields) > MAX_FIGURES:
         raise BadMessage(f"{where}: {len(fields)} figures, at most {MAX_FIGURES} are taken")
+    # Nearly all are as they should be, and a report of a busy host has thousands.
+    if fields.keys() <= FIGURES and all(
+        type(each) is float and 0 <= each < wire.LARGEST for each in fields.values()
+    ):
+        return dict(fields)
     try:
         return {
             wire.text(name, "name", 64): wire.measure(figure, name)

@@ -7,6 +7,7 @@ import functools
 import math
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
@@ -15,6 +16,7 @@ from hybrid_sched.core.resources import Number, Resources, Vector, simplest
 # No amount of anything that a host declares comes near it; it bounds the work that a message can cause.
 LARGEST = 2**63
 Wire = dict[str, Any]
+_LONGEST_DATE = 40
 _FRACTION = re.compile(r"\d{1,20}/\d{1,20}")
 
 
@@ -146,6 +148,19 @@ def measure(value: object, field: str) -> float:
     if not (math.isfinite(value) and 0 <= value < LARGEST):
         raise BadMessage(f"{field}: {_shown(value)} is not a finite number of 0 or more")
     return float(value)
+
+
+def unix_time(value: object, field: str) -> float:
+    """Read a date and time of ISO 8601, of UTC where it names no zone, as Unix time.
+
+    :raises BadMessage: when it is none.
+    """
+    written = text(value, field, _LONGEST_DATE)
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        raise BadMessage(f"{field}: {_shown(value)} is no date and time of ISO 8601") from None
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def flag(value: object, field: str) -> bool:

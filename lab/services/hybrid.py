@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from lab import ini
-from lab.layout import Host, Lab
+from lab.layout import CONTROL_IP, Host, Lab
 from lab.processes import ProcessTable, StepFailed
-from lab.services.common import DURABLE_QUEUES
+from lab.services.common import DURABLE_QUEUES, once, run, service_account
 from lab.services.nova import CPU_ALLOCATION_RATIO, RESERVED_MEMORY_MB
 
 #: Guests' whole share is kept free for them, so that the demo can show a refusal.
-WEIGHTS = "hypervisor:1,container:1"
 LENDING = "hypervisor:0,container:1"
+METRICS_PORT = 9782
 
 
 def engine_config(lab: Lab) -> Path:
@@ -24,27 +24,43 @@ def engine_config(lab: Lab) -> Path:
     return lab.config("hybrid-sched", "hybrid-sched.conf")
 
 
-def write_engine_config(lab: Lab, weights: str = WEIGHTS) -> None:
-    """Write the engine's configuration."""
+def configure(lab: Lab, **quota: object) -> None:
+    """Write the engine's configuration.
+
+    :param quota: options of the group ``[quota]`` that differ from the lab's.
+    """
+    account = service_account(lab, "hybrid")
     ini.write(
         engine_config(lab),
         {
             "DEFAULT": {"transport_url": lab.transport_url},
             "oslo_messaging_rabbit": DURABLE_QUEUES,
+            "database": {"connection": lab.database_url("hybrid_sched")},
+            "coordination": {
+                "backend_url": f"file://{lab.folder('data', 'coordination')}",
+                "member_id": "engine",
+            },
+            "placement": account,
+            "nova": account,
+            "zun": account,
+            "metrics": {"enabled": True, "address": CONTROL_IP, "port": METRICS_PORT},
             "quota": {
                 "period_s": 2,
-                "weights": weights,
                 "lending": LENDING,
                 "report_max_age_s": 15,
                 "pending_ttl_s": 30,
+                "squeeze_after_s": 10,
+                "relieve_after_s": 10,
+                **quota,
             },
         },
     )
 
 
-def configure(lab: Lab) -> None:
-    """Write the engine's configuration."""
-    write_engine_config(lab)
+def prepare(lab: Lab) -> None:
+    """Make its tables."""
+    command = [lab.bin / "hybrid-sched-manage", "--config-file", engine_config(lab), "db", "sync"]
+    once(lab, "hybrid-sched-sync", lambda: run(lab, "hybrid-sched-sync", command))
 
 
 def configure_agent(lab: Lab, host: Host) -> None:
@@ -57,6 +73,7 @@ def configure_agent(lab: Lab, host: Host) -> None:
             "agent": {
                 "host": host.name,
                 "period_s": 2,
+                "state_path": lab.folder("data", host.name, "hybrid-sched"),
                 "docker_url": "unix:///run/docker/docker.sock",
                 "cpu_allocation_ratio": CPU_ALLOCATION_RATIO,
                 "reserved_memory_mb": RESERVED_MEMORY_MB,
@@ -84,14 +101,22 @@ def start(lab: Lab) -> None:
 
 
 def manage(lab: Lab, *arguments: str) -> Any:
-    """Run ``hybrid-sched-manage`` and give its answer.
+    """Run ``hybrid-sched-manage`` and give its answer as JSON tells it.
+
+    :raises StepFailed: when it fails.
+    """
+    return json.loads(command(lab, *arguments, "-f", "json"))
+
+
+def command(lab: Lab, *arguments: str) -> str:
+    """Run ``hybrid-sched-manage`` and give what it says.
 
     :raises StepFailed: when it fails.
     """
     done = subprocess.run(
         [
             *(str(lab.bin / "hybrid-sched-manage"), "--config-file", str(engine_config(lab))),
-            *(*arguments, "-f", "json"),
+            *arguments,
         ],
         capture_output=True,
         text=True,
@@ -99,4 +124,4 @@ def manage(lab: Lab, *arguments: str) -> Any:
     )
     if done.returncode != 0:
         raise StepFailed(f"hybrid-sched-manage {' '.join(arguments)}: {done.stderr.strip()}")
-    return json.loads(done.stdout)
+    return done.stdout

@@ -21,6 +21,7 @@ DATABASES = (
     "nova_cell1",
     "neutron",
     "zun",
+    "hybrid_sched",
 )
 
 

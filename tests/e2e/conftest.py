@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -53,3 +54,14 @@ def openstack(lab: Lab) -> Callable[..., Any]:
         return json.loads(done.stdout) if "json" in words else done.stdout
 
     return run
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Show figures that a test measured, whether it passes or not."""
+
+    def show(text: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n  {text}\n")
+
+    return show

@@ -37,7 +37,7 @@ def test_no_decision_is_lost(created: list[Creation], lab: Lab) -> None:
 
 def test_the_agents_report_again_and_see_every_guest(created: list[Creation], lab: Lab) -> None:
     def seen() -> tuple[bool, int]:
-        rows = hybrid.manage(lab, "host", "list")
+        rows = hybrid.manage(lab, "hosts", "list")
         return all(row["Fresh"] for row in rows), sum(row["Guests"] for row in rows)
 
     assert wait_for(seen, lambda now: now == (True, SERVERS), 60) == (True, len(created))

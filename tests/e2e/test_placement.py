@@ -74,7 +74,7 @@ def test_what_was_over_the_share_was_refused_and_then_placed(shown: dict[str, An
 
 
 def test_the_agents_see_what_libvirt_and_docker_run(shown: dict[str, Any], lab: Lab) -> None:
-    rows = {row["Host"]: row for row in hybrid.manage(lab, "host", "list")}
+    rows = {row["Host"]: row for row in hybrid.manage(lab, "hosts", "list")}
     for host, row in rows.items():
         assert row["Guests"] == sum(each["host"] == host for each in shown["servers"])
         assert row["Containers"] == sum(each["host"] == host for each in shown["containers"])

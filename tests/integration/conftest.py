@@ -1,20 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dockerd as dockerd_module
 import pytest
+from dockerd import Dockerd
 from oslo_config import cfg
 from programs import Program, manage
 from rabbitmq import Broker, why_not
 from waiting import wait_until
 
 from hybrid_sched.conf import client as client_options
+from hybrid_sched.db import Database
 from hybrid_sched.quota.client import QuotaClient
 
 PERIOD_S = 0.5
+
+
+@pytest.fixture(scope="session")
+def dockerd() -> Iterator[Dockerd]:
+    reason = dockerd_module.why_not()
+    if reason is not None:
+        pytest.skip(reason)
+    # Not pytest's directory: its long name would not fit into the sockets' addresses.
+    directory = Path(tempfile.mkdtemp(prefix="hs-dockerd-"))
+    daemon = Dockerd(directory)
+    try:
+        daemon.start()
+        yield daemon
+    finally:
+        daemon.stop()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +66,9 @@ class Site:
         self.broker = broker
         self.directory = directory
         self.programs: list[Program] = []
-        self.engine = self.program("hybrid-sched-engine", quota={"period_s": PERIOD_S})
+        self.database_url = f"sqlite:///{directory}/hybrid-sched.sqlite"
+        Database(self.database_url).sync()
+        self.engine = self.engine_program("engine")
         self._clients: list[QuotaClient] = []
 
     def program(self, name: str, label: str = "", **options: dict[str, Any]) -> Program:
@@ -53,8 +76,29 @@ class Site:
         self.programs.append(program)
         return program
 
+    def engine_program(self, member_id: str, **quota: Any) -> Program:
+        """Make an engine; all of one site have one database and one election."""
+        return self.program(
+            "hybrid-sched-engine",
+            f"-{member_id}",
+            quota={"period_s": PERIOD_S, **quota},
+            database={"connection": self.database_url},
+            coordination={
+                "backend_url": f"file://{self.directory}/coordination",
+                "member_id": member_id,
+                "election_period_s": 0.1,
+            },
+        )
+
     def agent(self, host: str, **options: Any) -> Program:
-        settings = {"host": host, "sources": "host", "period_s": PERIOD_S, **options}
+        settings = {
+            "host": host,
+            "sources": "host",
+            "isolators": "noop",
+            "period_s": PERIOD_S,
+            "state_path": self.directory,
+            **options,
+        }
         agent = self.program("hybrid-sched-agent", f"-{host}", agent=settings)
         agent.start()
         return agent
@@ -74,7 +118,9 @@ class Site:
     def wait_for_hosts(self, *names: str, timeout_s: float = 20) -> None:
         """Wait until just these hosts are fresh."""
         wait_until(
-            lambda: {row["Host"] for row in self.ask("host", "list") if row["Fresh"]} == set(names),
+            lambda: (
+                {row["Host"] for row in self.ask("hosts", "list") if row["Fresh"]} == set(names)
+            ),
             f"hosts {names} are fresh",
             timeout_s,
         )

@@ -39,6 +39,11 @@ class Server:
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def is_running(self) -> bool:
+        """Say whether it was started and not ended since."""
+        return self._process is not None
+
     def url(self, database: str) -> str:
         """Give the URL of one database."""
         return f"mysql+pymysql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"

@@ -38,13 +38,16 @@ class Program:
         self._url = url
         self.config_file = directory / f"{name}{label}.conf"
         self.log_file = directory / f"{name}{label}.log"
+        self._options: dict[str, dict[str, Any]] = {}
         self.write_options(options or {})
         self.process: subprocess.Popen[bytes] | None = None
 
     def write_options(self, options: dict[str, dict[str, Any]]) -> None:
-        """Write the configuration file."""
-        lines = ["[DEFAULT]", f"transport_url = {self._url}"]
+        """Write the configuration file: these options over those of before."""
         for group, values in options.items():
+            self._options.setdefault(group, {}).update(values)
+        lines = ["[DEFAULT]", f"transport_url = {self._url}"]
+        for group, values in self._options.items():
             lines += [f"[{group}]", *(f"{name} = {value}" for name, value in values.items())]
         self.config_file.write_text("\n".join(lines) + "\n")
 

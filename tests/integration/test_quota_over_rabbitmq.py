@@ -14,10 +14,11 @@ from conftest import PERIOD_S, Site
 from programs import run_manage
 from waiting import wait_until
 
-from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
+from hybrid_sched.core.cluster import CONTAINER, DEFAULT_POOL, HYPERVISOR
 from hybrid_sched.core.decision import Decision, Stage
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.core.share_gate import Request
+from hybrid_sched.quota.client import QuotaClient
 
 # What a look at the snapshot or a note of a decision may take at most; on an idle machine it takes microseconds.
 _AT_ONCE_S = 0.1
@@ -42,6 +43,10 @@ def request(uuid: str, framework: str = HYPERVISOR, memory_mb: int = 1, count: i
     return Request(uuid, framework, Resources(memory_mb=memory_mb), count)
 
 
+def reserve(client: QuotaClient, asked: Request, timeout_s: float = 5) -> dict | None:
+    return client.reserve(asked, [DEFAULT_POOL], timeout_s, patient=False)
+
+
 def hosts_of(client) -> set[str]:
     snapshot = client.view().snapshot
     return set(snapshot.hosts) if snapshot else set()
@@ -59,7 +64,11 @@ def test_reports_become_a_snapshot_and_decisions_can_be_read(site: Site, engine)
     client = site.client()
     wait_until(lambda: hosts_of(client) == {"one", "two"}, "both hosts are in the snapshot")
     snapshot = client.view().snapshot
-    assert snapshot.pool[0] == sum(host.capacity.vcpu for host in snapshot.hosts.values()) > 0
+    assert (
+        snapshot.pools[DEFAULT_POOL].capacity[0]
+        == sum(host.capacity.vcpu for host in snapshot.hosts.values())
+        > 0
+    )
     assert client.view().age_s < 10 * PERIOD_S
 
     client.record(decision())
@@ -76,7 +85,7 @@ def test_reports_become_a_snapshot_and_decisions_can_be_read(site: Site, engine)
     assert steps[0]["Refused"] == {"two": "host_room: host two is full"}
     assert site.ask("decision", "list")[0]["Request"] == uuid
 
-    shares = {row["Framework"]: row for row in site.ask("share", "list")}
+    shares = {row["Framework"]: row for row in site.ask("shares", "list")}
     assert shares[CONTAINER]["Fair"] == {"exact": "1/2", "value": 0.5}
 
 
@@ -106,7 +115,7 @@ def test_nothing_waits_while_the_broker_is_away_and_nothing_is_lost(site: Site, 
     assert client.view().age_s > 3
 
     start_s = time.monotonic()
-    answer = client.reserve(request("22222222-0000-0000-0000-000000000000"))
+    answer = reserve(client, request("22222222-0000-0000-0000-000000000000"), timeout_s=1)
     assert answer is None
     assert time.monotonic() - start_s < 1.0 + _AT_ONCE_S
 
@@ -125,15 +134,15 @@ def test_nothing_waits_while_the_broker_is_away_and_nothing_is_lost(site: Site, 
 
 def test_reservations_are_charged_once_and_bounded_by_the_share(site: Site, engine):
     site.agent("one")
-    client = site.client(reservation_timeout_s=5)
+    client = site.client()
     wait_until(lambda: hosts_of(client) == {"one"}, "the host is in the snapshot")
-    memory_mb = client.view().snapshot.pool[1]
+    memory_mb = client.view().snapshot.pools[DEFAULT_POOL].capacity[1]
 
-    assert client.reserve(request("a", memory_mb=memory_mb // 2))["granted"]
-    assert client.reserve(request("a", memory_mb=memory_mb // 2))["granted"]
-    used = {row["Framework"]: row["Used"]["value"] for row in site.ask("share", "list")}
+    assert reserve(client, request("a", memory_mb=memory_mb // 2))["granted"]
+    assert reserve(client, request("a", memory_mb=memory_mb // 2))["granted"]
+    used = {row["Framework"]: row["Used"]["value"] for row in site.ask("shares", "list")}
     assert used[HYPERVISOR] == pytest.approx(0.5, abs=0.01)
-    refused = client.reserve(request("b", memory_mb=memory_mb // 2 + 10))
+    refused = reserve(client, request("b", memory_mb=memory_mb // 2 + 10))
     assert not refused["granted"]
     assert "share" in refused["text"]
 
@@ -146,12 +155,12 @@ def test_an_engine_that_was_restarted_is_complete_within_a_period_and_never_show
         site.agent(host, period_s=300)
     client = site.client(refresh_period_s=0.1)
     wait_until(lambda: hosts_of(client) == {"one", "two"}, "both hosts are in the snapshot")
-    epoch = client.view().snapshot.epoch
+    term = client.view().snapshot.term
     assert site.engine.stop() == 0
     site.engine.start()
     seen = [hosts_of(client)]
     wait_until(
-        lambda: seen.append(hosts_of(client)) or client.view().snapshot.epoch != epoch,
+        lambda: seen.append(hosts_of(client)) or client.view().snapshot.term > term,
         "a snapshot of the new life",
     )
     until_s = time.monotonic() + 6
@@ -167,7 +176,7 @@ def test_weights_change_on_sighup_and_bad_ones_leave_the_old(site: Site, engine)
     site.wait_for_hosts("one")
 
     def fair(framework: str) -> str:
-        return {r["Framework"]: r for r in site.ask("share", "list")}[framework]["Fair"]["exact"]
+        return {r["Framework"]: r for r in site.ask("shares", "list")}[framework]["Fair"]["exact"]
 
     engine.write_options({"quota": {"period_s": PERIOD_S, "weights": "hypervisor:3,container:1"}})
     engine.reload()
@@ -232,7 +241,7 @@ print("both sides")
 
 def test_a_source_that_fails_marks_the_host_and_stops_nothing(site: Site, engine):
     site.agent("one", sources="docker,host", docker_url="unix:///nowhere/docker.sock")
-    row = wait_until(lambda: site.ask("host", "list"), "the host is listed")[0]
+    row = wait_until(lambda: site.ask("hosts", "list"), "the host is listed")[0]
     assert row["Fresh"] is False
     assert "docker" in row["Faults"][0]
     assert row["Memory MiB"] > 0
@@ -259,10 +268,10 @@ def test_everything_may_start_before_the_broker(site: Site):
 
 
 def test_manage_gives_up_in_time_with_one_sentence(site: Site):
-    no_engine = run_manage(site.engine.config_file, "--timeout", "1", "share", "list")
+    no_engine = run_manage(site.engine.config_file, "--timeout", "1", "shares", "list")
     site.broker.kill()
     start_s = time.monotonic()
-    no_broker = run_manage(site.engine.config_file, "--timeout", "1", "share", "list")
+    no_broker = run_manage(site.engine.config_file, "--timeout", "1", "shares", "list")
     assert time.monotonic() - start_s < 1 + 4
     for done in (no_engine, no_broker):
         assert done.returncode == 1

@@ -63,3 +63,14 @@ class Reasons(FormattableColumn[Mapping[str, str]]):
         return "\n".join(
             f"{', '.join(hosts)}: {reason}" for reason, hosts in hosts_by_reason.items()
         )
+
+
+class Figures(FormattableColumn[Mapping[str, int | float | str]]):
+    """Figures by name, exact ones as integers or ``"a/b"``."""
+
+    def human_readable(self) -> str:
+        """Show them with at most two decimals."""
+        return ", ".join(
+            f"{name} {float(Fraction(figure)):.2f}".rstrip("0").rstrip(".")
+            for name, figure in self._value.items()
+        )

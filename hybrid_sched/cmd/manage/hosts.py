@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``host``: what is known of each host."""
+"""``hosts``: what is known of each host."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from cliff.lister import Lister
+from cliff.show import ShowOne
 
-from hybrid_sched.cmd.manage.columns import Amount, Names
+from hybrid_sched.cmd.manage.app import ManageError
+from hybrid_sched.cmd.manage.columns import Amount, Figures, Names
 from hybrid_sched.core.cluster import CONTAINER, FRAMEWORKS, HYPERVISOR
 
 
@@ -24,26 +26,62 @@ class ListHosts(Lister):
         rows = self.app.ask("hosts")
         return (
             (
-                "Host",
-                "Fresh",
-                "Age s",
-                "Score",
-                "vCPU",
-                "Guests vCPU",
-                "Containers vCPU",
-                "Memory MiB",
-                "Guests MiB",
-                "Containers MiB",
-                "Guests",
-                "Containers",
-                "Faults",
+                *("Host", "Pool", "Fresh", "Age s", "Score", "Score from"),
+                *("vCPU", "Guests vCPU", "Containers vCPU"),
+                *("Memory MiB", "Guests MiB", "Containers MiB"),
+                *("Guests", "Containers", "Faults"),
             ),
             (_row(row) for row in rows),
         )
 
 
+class ShowHost(ShowOne):
+    """Show one host: hardware, score, declared and measured use, and its tasks with what they use."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add our arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("host", metavar="HOST", help="as Nova and Zun know it")
+        return parser
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+        """Ask the quota service."""
+        rows = self.app.ask("hosts", names=[parsed_args.host])
+        if not rows:
+            raise ManageError(
+                f"No report of host {parsed_args.host!r} is known: check hybrid-sched-agent there, and its [agent] host."
+            )
+        row = rows[0]
+        tasks = "\n".join(
+            f"{task['uuid']} {task['framework']} {task['name']} {task['state']}: "
+            f"{Figures(task['measured']).human_readable() or 'nothing measured'}"
+            for task in row["tasks"]
+        )
+        fields = {
+            "Host": row["host"],
+            "Pool": row["pool"] or "default",
+            "Fresh": row["fresh"],
+            "Age s": row["age_s"],
+            "CPU model": row["cpu_model"],
+            "Memory kind": row["memory_kind"],
+            "Score": Amount(row["score"]),
+            "Score from": row["score_from"],
+            "Capacity": Figures(row["capacity"]),
+            **{f"Used by {name}": Figures(row["used"].get(name, {})) for name in FRAMEWORKS},
+            "Used besides": Figures(row["other"]),
+            "Measured": Figures(row["measured"]),
+            "CPU weight factors": Figures(row["squeezed"]),
+            "Faults": Names(row["faults"]),
+            "Tasks": tasks,
+        }
+        return tuple(fields), tuple(fields.values())
+
+
 def _row(row: dict[str, Any]) -> tuple[Any, ...]:
-    cells: list[Any] = [row["host"], row["fresh"], row["age_s"], Amount(row["score"])]
+    cells: list[Any] = [row["host"], row["pool"] or "default", row["fresh"], row["age_s"]]
+    cells += [Amount(row["score"]), row["score_from"]]
     for resource in ("vcpu", "memory_mb"):
         cells.append(Amount(row["capacity"].get(resource, 0)))
         cells += [Amount(row["used"].get(name, {}).get(resource, 0)) for name in FRAMEWORKS]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,7 +29,10 @@ def parse_score(text: str) -> Number:
     """
     if not _NUMBER.fullmatch(text.strip()):
         raise ValueError(f"score: {text!r} is not a number: write it as 0.85 or 3/4")
-    return exact(text.strip())
+    try:
+        return exact(text.strip())
+    except ValueError as error:
+        raise ValueError(f"score: {error}") from None
 
 
 def read_scores(path: Path) -> list[ScoreRow]:
@@ -38,13 +42,14 @@ def read_scores(path: Path) -> list[ScoreRow]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return _parse(path, file)
+            text = file.read()
     except OSError as error:
         raise ScoreFileError(
             f"{path} cannot be read ({error.strerror}): name a readable file."
         ) from None
     except UnicodeDecodeError as error:
         raise ScoreFileError(f"{path} is not UTF-8 ({error.reason}): save it as UTF-8.") from None
+    return _parse(path, io.StringIO(text, newline=""))
 
 
 def _parse(path: Path, file: Iterable[str]) -> list[ScoreRow]:
@@ -71,7 +76,7 @@ def _parse(path: Path, file: Iterable[str]) -> list[ScoreRow]:
         if header is None:
             raise ValueError(f"it is empty: begin with the line {','.join(COLUMNS)}")
     except (csv.Error, ValueError) as error:
-        faults.append(f"line {lines.line_num}, {error}")
+        faults.append(f"line {max(1, lines.line_num)}, {error}")
     if faults:
         shown = "".join(f"\n  {fault}" for fault in faults[:_MOST_FAULTS_SHOWN])
         more = len(faults) - _MOST_FAULTS_SHOWN

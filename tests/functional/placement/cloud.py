@@ -101,20 +101,25 @@ class PlacementCloud:
         """Write the claims of several consumers at once, as Nova does when a guest starts to move."""
         body = {}
         for consumer, held in claims.items():
+            generation = self._generation_of(consumer)
+            if not held and generation is None:
+                continue  # Placement would keep a consumer that it tells nobody of.
             body[consumer] = {
                 "allocations": {uuid: {"resources": each} for uuid, each in held.items()},
                 "project_id": "project",
                 "user_id": "user",
-                "consumer_generation": self._generation_of(consumer),
+                "consumer_generation": generation,
             }
             if consumer_type:
                 body[consumer]["consumer_type"] = consumer_type
+        if not body:
+            return
         version = MICROVERSION if consumer_type else CLAIM_MICROVERSION
         self._writer.post("/allocations", json=body, microversion=version)
 
     def delete(self, consumer: str) -> None:
-        """Delete a consumer's claims, as Nova does when a guest is deleted."""
-        self._writer.delete(f"/allocations/{consumer}")
+        """Delete a consumer's claims, if it has any, as Nova does when a guest is deleted."""
+        self._writer.delete(f"/allocations/{consumer}", raise_exc=False)
 
     def generation(self, provider: str) -> int:
         return int(self._writer.get(f"/resource_providers/{provider}").json()["generation"])

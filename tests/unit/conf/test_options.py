@@ -15,7 +15,7 @@ from hybrid_sched.core.shares import SharePolicy
 
 GROUPS = {group.name: options for group, options in [*opts.list_opts(), *opts.list_client_opts()]}
 #: Those of keystoneauth1 have words of their own.
-THEIRS = {clients.PLACEMENT.name, clients.NOVA.name}
+THEIRS = {group.name for group in clients.GROUPS}
 OPTIONS = [
     (name, option) for name, options in GROUPS.items() if name not in THEIRS for option in options
 ]

@@ -5,28 +5,48 @@ from __future__ import annotations
 
 import http.server
 import json
+import logging
 import threading
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from oslo_config import cfg
+from source_options import options
 
-from hybrid_sched.conf import agent as agent_options
 from hybrid_sched.core.cluster import CONTAINER, Task
 from hybrid_sched.core.resources import Resources
-from hybrid_sched.interfaces.monitor import SourceError
-from hybrid_sched.monitors.docker import DockerSource
+from hybrid_sched.interfaces.monitor import SeenTask, SourceError
+from hybrid_sched.monitors import cgroup
+from hybrid_sched.monitors.docker import DockerSource, task_of
+
+# A number that no process has: the largest of Linux is 2^22.
+_NO_PROCESS = 2**22 + 1
+_STARTED = "2026-01-02T03:04:05.6Z"
 
 
-def container(name: str, cpu_shares: int, memory_mb: int, status: str) -> dict[str, Any]:
+def container(
+    name: str,
+    cpu_shares: int,
+    memory_mb: int,
+    status: str,
+    labels: dict[str, str] | None = None,
+    network: str = "kuryr-net",
+) -> dict[str, Any]:
     return {
         "Id": name,
         "Name": f"/{name}",
-        "Config": {"Hostname": f"host-of-{name}"},
-        "HostConfig": {"CpuShares": cpu_shares, "Memory": memory_mb * 2**20},
-        "State": {"Status": status},
+        "Config": {"Hostname": f"host-of-{name}", "Labels": labels},
+        "HostConfig": {
+            "CpuShares": cpu_shares,
+            "Memory": memory_mb * 2**20,
+            "NetworkMode": network,
+        },
+        "State": {
+            "Status": status,
+            "Pid": _NO_PROCESS if status == "running" else 0,
+            "StartedAt": _STARTED,
+        },
     }
 
 
@@ -35,6 +55,9 @@ class Emulator:
         self.containers = {each["Id"]: each for each in containers}
         #: Listed, but gone when asked for.
         self.gone: set[str] = set()
+        #: Of which the daemon tells of an error of its own, as of one that it is stuck on.
+        self.broken: set[str] = set()
+        self.statistics: dict[str, Any] = {}
         self.asked: list[str] = []
         emulator = self
 
@@ -55,7 +78,7 @@ class Emulator:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"tcp://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def answer(self, path: list[str]) -> tuple[int, object]:
         match path:
@@ -63,8 +86,12 @@ class Emulator:
                 return 200, {"ApiVersion": "1.41", "MinAPIVersion": "1.12"}
             case ["containers", "json"]:
                 return 200, [{"Id": name} for name in (*self.containers, *self.gone)]
+            case ["containers", name, _] if name in self.broken:
+                return 500, {"message": "something is locked"}
             case ["containers", name, "json"] if name in self.containers:
                 return 200, self.containers[name]
+            case ["containers", name, "stats"] if name in self.statistics:
+                return 200, self.statistics[name]
         return 404, {"message": f"not there: {path}"}
 
     def close(self) -> None:
@@ -82,20 +109,25 @@ def emulator() -> Iterator[Emulator]:
     made.close()
 
 
+@pytest.fixture(autouse=True)
+def one_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hybrid_sched.monitors.docker.physical_disks", lambda: {"sda": "8:0"})
+
+
 def source(url: str) -> DockerSource:
-    conf = cfg.ConfigOpts()
-    conf.register_opts(agent_options.OPTIONS, group=cfg.OptGroup("agent"))
-    conf([], default_config_files=[])
-    conf.set_override("docker_url", url, group="agent")
-    return DockerSource(conf)
+    return DockerSource(options(docker_url=url))
+
+
+def tasks(source: DockerSource) -> dict[str, SeenTask]:
+    return {each.task.uuid: each for each in source.collect().tasks}
 
 
 def test_every_container_of_zun_is_listed_with_its_claim(emulator: Emulator) -> None:
     emulator.gone.add("zun-three")
-    assert source(emulator.url).collect().tasks == (
+    assert [each.task for each in source(emulator.url).collect().tasks] == [
         Task("one", CONTAINER, Resources(vcpu=2, memory_mb=512), "host-of-zun-one", "running"),
         Task("two", CONTAINER, Resources(vcpu=1, memory_mb=1), "host-of-zun-two", "exited"),
-    )
+    ]
 
 
 def test_only_containers_of_zun_are_asked_for_those_that_stopped_too(emulator: Emulator) -> None:
@@ -105,9 +137,191 @@ def test_only_containers_of_zun_are_asked_for_those_that_stopped_too(emulator: E
     assert json.loads(query["filters"][0]) == {"name": ["^/?zun-"]}
 
 
+def test_rates_are_labels_and_a_bad_one_is_left_out_and_named_once(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "hybrid_sched")
+    labels = {
+        "hybrid:disk_read_bps": "10485760",
+        "hybrid:disk_write_bps": "10M",
+        "hybrid:net_in_bps": "0",
+        "hybrid:net_out_bps": "-5",
+        "hybrid:relocatable": "yes",
+    }
+    emulator.containers = {"zun-one": container("zun-one", 1024, 64, "created", labels)}
+    made = source(emulator.url)
+    for _ in range(2):
+        assert tasks(made)["one"].task.demand == Resources(1, 64, disk_read_bps=10485760)
+    assert [sentence.partition(" and is left out")[0] for sentence in caplog.messages] == [
+        "Container zun-one: the label hybrid:disk_write_bps is '10M'",
+        "Container zun-one: the label hybrid:net_out_bps is '-5'",
+    ]
+
+
+_V1_STATISTICS = {
+    "cpu_stats": {"cpu_usage": {"total_usage": 2_500_000_000}},
+    "memory_stats": {"usage": 100 * 2**20, "stats": {"total_inactive_file": 30 * 2**20}},
+    "blkio_stats": {
+        "io_service_bytes_recursive": [
+            {"major": 8, "minor": 0, "op": "Read", "value": 4096},
+            {"major": 8, "minor": 0, "op": "Write", "value": 8192},
+            {"major": 8, "minor": 0, "op": "Total", "value": 12288},
+            {"major": 253, "minor": 0, "op": "Write", "value": 8192},
+        ]
+    },
+    "networks": {
+        "eth0": {"rx_bytes": 1000, "tx_bytes": 300},
+        "eth1": {"rx_bytes": 10, "tx_bytes": 3},
+    },
+}
+_V2_STATISTICS = {
+    **_V1_STATISTICS,
+    "memory_stats": {"usage": 100 * 2**20, "stats": {"inactive_file": 30 * 2**20}},
+    "blkio_stats": {
+        "io_service_bytes_recursive": [
+            {"major": 8, "minor": 0, "op": "read", "value": 4096},
+            {"major": 8, "minor": 0, "op": "write", "value": 8192},
+        ]
+    },
+}
+_COUNTERS = {
+    "cpu_s": 2.5,
+    "disk_read_bytes": 4096,
+    "disk_write_bytes": 8192,
+    "net_in_bytes": 1010,
+    "net_out_bytes": 303,
+}
+
+
+@pytest.mark.parametrize("statistics", [_V1_STATISTICS, _V2_STATISTICS])
+def test_where_control_groups_are_out_of_reach_docker_tells_the_use_at_once(
+    statistics: dict[str, Any], emulator: Emulator
+) -> None:
+    emulator.statistics["zun-one"] = statistics
+    seen = tasks(source(emulator.url))
+    assert seen["one"].gauges == {"memory_used_mb": 70}
+    assert seen["one"].counters == _COUNTERS
+    assert seen["two"].counters == seen["two"].gauges == {}
+    assert any("one-shot=True" in query or "one-shot=1" in query for query in emulator.asked)
+
+
+def test_what_docker_does_not_count_is_left_out(emulator: Emulator) -> None:
+    emulator.statistics["zun-one"] = {
+        **_V2_STATISTICS,
+        "blkio_stats": {"io_service_bytes_recursive": None},
+        "networks": None,
+    }
+    assert tasks(source(emulator.url))["one"].counters == {"cpu_s": 2.5}
+
+
+def test_statistics_of_a_container_that_has_just_ended_tell_nothing(emulator: Emulator) -> None:
+    emulator.statistics["zun-one"] = {
+        "cpu_stats": {"cpu_usage": {"total_usage": 0}},
+        "memory_stats": {},
+    }
+    one = tasks(source(emulator.url))["one"]
+    assert one.counters == one.gauges == {}
+
+
+@pytest.mark.parametrize("network", ["host", "container:c0ffee"])
+def test_traffic_in_a_network_namespace_of_others_is_not_the_containers(
+    network: str, emulator: Emulator
+) -> None:
+    emulator.containers["zun-one"] = container("zun-one", 1024, 64, "running", network=network)
+    emulator.statistics["zun-one"] = _V1_STATISTICS
+    assert tasks(source(emulator.url))["one"].counters.keys() == {
+        "cpu_s",
+        "disk_read_bytes",
+        "disk_write_bytes",
+    }
+
+
+def test_control_groups_are_read_before_docker_is_asked(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def usage(*arguments: Any) -> tuple[dict[str, float], dict[str, float]]:
+        asked.append((arguments[0], arguments[1], set(arguments[2])))
+        return {"memory_used_mb": 1.0}, {"cpu_s": 2.0}
+
+    monkeypatch.setattr(cgroup, "usage", usage)
+    one = tasks(source(emulator.url))["one"]
+    assert (one.gauges, one.counters) == ({"memory_used_mb": 1.0}, {"cpu_s": 2.0})
+    assert asked == [(_NO_PROCESS, "zun-one", {"8:0"})]
+
+
+def test_a_restart_is_another_life(emulator: Emulator) -> None:
+    made = source(emulator.url)
+    first = tasks(made)["one"].life
+    assert tasks(made)["one"].life == first
+    emulator.containers["zun-one"]["State"]["StartedAt"] = "2026-01-02T03:09:00Z"
+    assert tasks(made)["one"].life != first
+
+
+def test_one_container_that_cannot_be_read_keeps_its_claim_and_hides_no_other(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "hybrid_sched")
+    emulator.statistics["zun-one"] = _V1_STATISTICS
+    made = source(emulator.url)
+    before = tasks(made)
+    emulator.broken.add("zun-one")
+    for _ in range(2):
+        now = tasks(made)
+        assert now["one"] == SeenTask(task=before["one"].task)
+        assert now["two"] == before["two"]
+    assert caplog.messages == [
+        "Docker cannot tell of container zun-one: see 'docker inspect' there. Its use is left out."
+    ]
+    # An agent that has just started knows no claim of it.
+    assert tasks(source(emulator.url)).keys() == {"two"}
+    emulator.broken.clear()
+    assert tasks(made) == before
+
+
+def test_use_that_nobody_can_tell_is_named(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "hybrid_sched")
+    emulator.containers["zun-one"]["State"]["Pid"] = _NO_PROCESS
+    answer = emulator.answer
+
+    def refuse(path: list[str]) -> tuple[int, object]:
+        return (500, {"message": "no"}) if path[-1] == "stats" else answer(path)
+
+    emulator.answer = refuse  # type: ignore[method-assign]
+    assert tasks(source(emulator.url))["one"].counters == {}
+    (sentence,) = caplog.messages
+    assert sentence.startswith("The use of container zun-one is left out: process ")
+
+
 def test_docker_that_does_not_answer_is_an_error_and_is_asked_again(emulator: Emulator) -> None:
     made = source(emulator.url)
     made.collect()
     emulator.close()
     with pytest.raises(SourceError, match=f"^Docker at {emulator.url} does not answer: "):
         made.collect()
+    again = Emulator(*emulator.containers.values())
+    try:
+        made._conf.set_override("docker_url", again.url, group="agent")
+        assert tasks(made).keys() == {"one", "two"}
+    finally:
+        again.close()
+
+
+@pytest.mark.parametrize(
+    ("labels", "movable"),
+    [
+        ({"hybrid:relocate": "allow"}, True),
+        ({"hybrid:relocate": "yes"}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_a_container_may_move_only_where_its_owner_allows_it(
+    labels: dict[str, str] | None, movable: bool
+) -> None:
+    inspected = container("zun-one", 1024, 64, "running", labels)
+    task = task_of({**inspected, "Created": "2026-11-26T01:22:13.5Z"}, set())
+    assert (task.movable, task.created_at_s) == (movable, 1795656133.5)

@@ -4,7 +4,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from hybrid_sched.core.cluster import CONTAINER, DEFAULT_POOL
 from hybrid_sched.core.hardware import ScoreRow
 from hybrid_sched.core.pools import Aggregate
 from hybrid_sched.core.resources import Resources
+from hybrid_sched.core.share_gate import Request
 from hybrid_sched.db import Database
 from hybrid_sched.db.schema import FRAMEWORK_WEIGHTS, HARDWARE_SCORES
 from hybrid_sched.db.scores import ScoreStore
@@ -72,6 +72,9 @@ class EmulatedNova:
     def migrations_in_progress(self) -> tuple[Migration, ...]:
         return ()
 
+    def refused_guests(self, _since_s: float) -> tuple[Request, ...]:
+        return ()
+
 
 class Place:
     """All that the inputs are read from."""
@@ -84,12 +87,12 @@ class Place:
         self.nova: EmulatedNova | None = EmulatedNova()
         monkeypatch.setattr(live_inputs, "placement_client", lambda _conf: self.placement)
         monkeypatch.setattr(live_inputs, "nova_client", lambda _conf: self.nova)
-        monkeypatch.setattr(live_inputs, "time", SimpleNamespace(monotonic=self.clock))
+        monkeypatch.setattr(live_inputs, "zun_client", lambda _conf: None)
 
     def inputs(self, pools_from: str = "none") -> LiveInputs:
         self.site.set(pools_from=pools_from)
         conf: cfg.ConfigOpts = self.site.conf
-        return LiveInputs(conf, self.database, self.site.engine)
+        return LiveInputs(conf, self.database, self.site.engine, now_s=self.clock)
 
     def damage(self, table: Any, **value: str) -> None:
         self.database.write(lambda connection: connection.execute(table.update().values(**value)))

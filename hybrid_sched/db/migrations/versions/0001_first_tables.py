@@ -9,6 +9,7 @@ revision = "0001"
 down_revision = None
 
 # What is written here stays as it is: later releases come by later migrations.
+# MySQL would compare names without regard to case and accents.
 _NAME = sa.String(255).with_variant(
     mysql.VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
 )

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Squeeze: reduce the CPU weights of a framework's tasks while the engine says so, and give them back.
+
+Weights matter only while CPUs are contended, so that nothing is lost where there is room. The squeeze is held true each period
+rather than done once: new tasks are squeezed too, and a back end that was away is brought up to date when it answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from oslo_config import cfg
+from oslo_log import log
+
+from hybrid_sched.agent import clock
+from hybrid_sched.agent.clock import Instant
+from hybrid_sched.agent.replica import Replica
+from hybrid_sched.agent.reporter import fault
+from hybrid_sched.agent.state import Order, Squeeze, State
+from hybrid_sched.core.resources import Number
+from hybrid_sched.interfaces.isolator import IsolationError, Isolator
+from hybrid_sched.rpc import wire
+from hybrid_sched.rpc.wire import BadMessage, number_to_wire
+
+LOG = log.getLogger(__name__)
+
+#: The kernel takes no CPU shares below.
+LEAST_WEIGHT = 2
+_MOST_FACTORS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Squeezed:
+    """What holds after a pass.
+
+    :param factors: below 1, by framework; those that all reachable tasks were brought to.
+    :param faults: a sentence for each isolator that failed.
+    """
+
+    factors: Mapping[str, Number]
+    faults: tuple[str, ...]
+
+
+def factors_from_wire(message: object) -> dict[str, Number]:
+    """Read and check the factors of an order.
+
+    :raises BadMessage: when a field is wrong; its name is in the text.
+    """
+    fields = wire.mapping(message, "factors")
+    if len(fields) > _MOST_FACTORS:
+        raise BadMessage(f"factors: {len(fields)} frameworks, at most {_MOST_FACTORS} are taken")
+    factors = {}
+    for name, value in fields.items():
+        where = f"factors.{name[:64]}"
+        factor = wire.number_from_wire(value, where)
+        if not 0 < factor <= 1:
+            raise BadMessage(f"{where}: {value!r} is not above 0 and at most 1")
+        factors[wire.text(name, "factors", 255)] = factor
+    return factors
+
+
+def target(original: int, factor: Number) -> int:
+    """Give the weight of a squeezed task; never more than it had."""
+    return min(original, max(LEAST_WEIGHT, round(original * Fraction(factor))))
+
+
+class Squeezer:
+    """Hold the tasks to the engine's newest order.
+
+    :param conf: options of the group ``[agent]``.
+    :param isolators: name and isolator.
+    :param replica: where the order and the original weights are kept, before anything is done.
+    :param now: tells the moment, for the age of an order.
+    """
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        isolators: Sequence[tuple[str, Isolator]],
+        replica: Replica,
+        now: Callable[[], Instant] = clock.now,
+    ) -> None:
+        self._conf = conf
+        self._isolators = isolators
+        self._replica = replica
+        self._now = now
+        self._failing: set[str] = set()
+
+    def take_order(self, term: object, factors: object) -> bool:
+        """Note an order; the next pass follows it.
+
+        :param term: of the engine that gives it; an order of an older term than the newest seen is refused (fencing).
+        :param factors: by framework, ``"a/b"`` or an integer, above 0 and at most 1. One that is not named is not squeezed.
+        :returns: whether it asks for something else than the order before.
+        :raises BadMessage: when it is malformed.
+        """
+        order = Order(
+            wire.integer(term, "term", 0, wire.LARGEST), factors_from_wire(factors), self._now()
+        )
+        before = Order()
+
+        def note(state: State) -> State:
+            nonlocal before
+            before = state.order
+            if order.term < before.term:
+                return state
+            # Where nothing is to be squeezed, its age does not matter and need not be written each time.
+            nothing_new = not order.factors and replace(order, taken_at=before.taken_at) == before
+            return state if nothing_new else replace(state, order=order)
+
+        self._replica.update(note)
+        if order.term < before.term:
+            LOG.warning(
+                "Squeeze order refused: it is of term %d, and term %d has been seen.",
+                order.term,
+                before.term,
+            )
+            return False
+        if order.factors != before.factors:
+            LOG.info("Squeeze order of term %d: %s.", order.term, _shown(order.factors))
+        return order.factors != before.factors
+
+    def apply(self) -> Squeezed:
+        """Bring every task to where the newest order wants it."""
+        factors = self._wanted()
+        faults = []
+        for name, isolator in self._isolators:
+            try:
+                self._bring(name, isolator, factors.get(isolator.framework, 1))
+                self._failing.discard(name)
+            except IsolationError as error:
+                faults.append(fault(name, error))
+                if name not in self._failing:
+                    LOG.warning("Isolator %s failed and is tried again: %s", name, error)
+                self._failing.add(name)
+        squeezes = self._replica.state.squeezes
+        return Squeezed(
+            {
+                isolator.framework: squeeze.factor
+                for name, isolator in self._isolators
+                if (squeeze := squeezes.get(name)) and squeeze.factor < 1
+            },
+            tuple(faults),
+        )
+
+    def _wanted(self) -> Mapping[str, Number]:
+        """Give the factors of the order; one that was not renewed in time is over, since its engine may be dead."""
+        order = self._replica.state.order
+        if order.taken_at is None or not order.factors:
+            return {}
+        age_s = self._now().seconds_since(order.taken_at)
+        if age_s is not None and age_s <= self._conf.agent.squeeze_max_age_s:
+            return order.factors
+        LOG.warning("The squeeze is released: its order was not renewed in time.")
+        self._replica.update(lambda state: replace(state, order=replace(state.order, factors={})))
+        return {}
+
+    def _bring(self, name: str, isolator: Isolator, factor: Number) -> None:
+        held = self._replica.state.squeezes.get(name, Squeeze())
+        if factor == 1 and held == Squeeze():
+            return
+        weights = isolator.cpu_weights()
+        # A task that is not there any more has nothing to get back. One that is new gives its weight now, and the note of it
+        # is on disk before it is changed.
+        originals = {
+            uuid: held.originals.get(uuid, weight)
+            for uuid, weight in weights.items()
+            if factor < 1 or uuid in held.originals
+        }
+        self._note(name, replace(held, originals=originals))
+        failure: IsolationError | None = None
+        for uuid, original in originals.items():
+            wanted, weight = target(original, factor), weights[uuid]
+            if weight == wanted:
+                continue
+            if weight not in {original, target(original, held.factor)}:
+                LOG.warning(
+                    "The CPU weight of %s %s was set to %d by somebody else while it was squeezed; it becomes %d.",
+                    *(isolator.framework, uuid, weight, wanted),
+                )
+            try:
+                isolator.set_cpu_weight(uuid, wanted)
+            except IsolationError as error:
+                # The others are not to wait for this one.
+                failure = error
+        if failure is not None:
+            raise failure
+        if factor < 1:
+            self._note(name, Squeeze(factor, originals))
+        else:
+            LOG.info(
+                "The CPU weights of %d %s task(s) are restored.", len(originals), isolator.framework
+            )
+            self._note(name, Squeeze())
+
+    def _note(self, name: str, squeeze: Squeeze) -> None:
+        def note(state: State) -> State:
+            if state.squeezes.get(name, Squeeze()) == squeeze:
+                return state
+            squeezes = {**state.squeezes, name: squeeze}
+            if squeeze == Squeeze():
+                del squeezes[name]
+            return replace(state, squeezes=squeezes)
+
+        self._replica.update(note)
+
+
+def _shown(factors: Mapping[str, Number]) -> str:
+    return (
+        ", ".join(f"{name} {number_to_wire(factor)}" for name, factor in factors.items()) or "none"
+    )

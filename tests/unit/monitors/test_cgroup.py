@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Control groups and network of a container, on trees like the kernel makes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hybrid_sched.monitors.cgroup import NotReachable, usage
+
+_ID = "c0ffee" * 10
+_PID = 4711
+_DISKS = {"8:0", "8:16"}
+_NET = """Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo: 9999       1    0    0    0     0          0         0     9999       1    0    0    0     0       0          0
+  eth0:    1000       2    0    0    0     0          0         0      300       4    0    0    0     0       0          0
+  eth1: 10       2    0    0    0     0          0         0      3       4    0    0    0     0       0          0
+"""
+_V1_BLKIO = """8:0 Read 4096
+8:0 Write 8192
+8:0 Sync 12288
+8:0 Async 0
+8:0 Discard 0
+8:0 Total 12288
+8:16 Read 1
+8:16 Write 2
+253:0 Read 4096
+253:0 Write 8192
+Total 24579
+"""
+_V2_IO = """8:0 rbytes=4096 wbytes=8192 rios=1 wios=2 dbytes=0 dios=0
+253:0 rbytes=4096 wbytes=8192 rios=1 wios=2 dbytes=0 dios=0
+8:16 rbytes=1 wbytes=2 rios=1 wios=1 dbytes=7 dios=1
+"""
+_NETWORK = {"net_in_bytes": 1010, "net_out_bytes": 303}
+_DISK = {"disk_read_bytes": 4097, "disk_write_bytes": 8194}
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+class Kernel:
+    def __init__(self, root: Path) -> None:
+        self.proc = root / "proc"
+        self.groups = root / "cgroup"
+        self._mounts: list[str] = []
+        write(self.proc / str(_PID) / "net" / "dev", _NET)
+        self.mount("ext4", root, "/", "rw")
+
+    def process(self, *lines: str) -> None:
+        write(self.proc / str(_PID) / "cgroup", "".join(f"{line}\n" for line in lines))
+
+    def mount(self, kind: str, point: Path, root: str, options: str) -> None:
+        number = 30 + len(self._mounts)
+        self._mounts.append(
+            f"{number} 23 0:{number} {root} {point} rw,relatime shared:9 - {kind} {kind} {options}"
+        )
+        write(self.proc / "self" / "mountinfo", "".join(f"{line}\n" for line in self._mounts))
+
+    def mount_v1(self, root: str = "/") -> None:
+        for name, controllers in (
+            ("cpu,cpuacct", "cpu,cpuacct"),
+            ("memory", "memory"),
+            ("blkio", "blkio"),
+        ):
+            self.mount("cgroup", self.groups / name, root, f"rw,{controllers}")
+
+    def fill_v1(self, path: str) -> None:
+        write(self.groups / "cpu,cpuacct" / path / "cpuacct.usage", "2500000000\n")
+        write(self.groups / "memory" / path / "memory.usage_in_bytes", f"{100 * 2**20}\n")
+        write(
+            self.groups / "memory" / path / "memory.stat",
+            f"inactive_file 5\ntotal_inactive_file {30 * 2**20}\n",
+        )
+        write(self.groups / "blkio" / path / "blkio.throttle.io_service_bytes_recursive", _V1_BLKIO)
+
+    def fill_v2(self, path: str) -> None:
+        group = self.groups / path
+        write(group / "cpu.stat", "usage_usec 2500000\nuser_usec 1\nsystem_usec 2\n")
+        write(group / "memory.current", f"{100 * 2**20}\n")
+        write(group / "memory.stat", f"anon 1\ninactive_file {30 * 2**20}\n")
+        write(group / "io.stat", _V2_IO)
+
+    def usage(self) -> tuple[dict[str, float], dict[str, float]]:
+        return usage(_PID, _ID, _DISKS, self.proc)
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Kernel:
+    return Kernel(tmp_path)
+
+
+def v1_lines(path: str) -> list[str]:
+    return [f"9:cpu,cpuacct:{path}", f"4:memory:{path}", f"7:blkio:{path}", f"0::{path}"]
+
+
+def test_version_1_is_read_even_with_an_empty_version_2_beside_it(kernel: Kernel) -> None:
+    kernel.process(*v1_lines(f"/docker/{_ID}"))
+    kernel.mount_v1()
+    kernel.mount("cgroup2", kernel.groups / "unified", "/", "rw")
+    write(kernel.groups / "unified" / "docker" / _ID / "cpu.stat", "usage_usec 7\n")
+    kernel.fill_v1(f"docker/{_ID}")
+    gauges, counters = kernel.usage()
+    assert gauges == {"memory_used_mb": 70}
+    assert counters == {"cpu_s": 2.5, **_DISK, **_NETWORK}
+
+
+def test_version_2_is_read(kernel: Kernel) -> None:
+    kernel.process(f"0::/system.slice/docker-{_ID}.scope")
+    kernel.mount("cgroup2", kernel.groups, "/", "rw,nsdelegate")
+    kernel.fill_v2(f"system.slice/docker-{_ID}.scope")
+    gauges, counters = kernel.usage()
+    assert gauges == {"memory_used_mb": 70}
+    assert counters == {"cpu_s": 2.5, **_DISK, **_NETWORK}
+
+
+def test_the_whole_container_is_read_where_its_first_process_moved_further_down(
+    kernel: Kernel,
+) -> None:
+    kernel.process(f"0::/docker/{_ID}/init.scope")
+    kernel.mount("cgroup2", kernel.groups, "/", "rw")
+    kernel.fill_v2(f"docker/{_ID}")
+    write(kernel.groups / "docker" / _ID / "init.scope" / "cpu.stat", "usage_usec 1\n")
+    assert kernel.usage()[1]["cpu_s"] == 2.5
+
+
+def test_a_mount_of_a_lower_group_is_read_from_there(kernel: Kernel) -> None:
+    kernel.process(*v1_lines(f"/host1/docker/{_ID}"))
+    kernel.mount_v1(root="/host1")
+    kernel.fill_v1(f"docker/{_ID}")
+    assert kernel.usage()[1]["cpu_s"] == 2.5
+
+
+@pytest.mark.parametrize(
+    ("path", "root"),
+    [
+        # Another host's, as seen from this one's namespace.
+        (f"/../host2/docker/{_ID}", "/"),
+        # The mount was made outside of this namespace.
+        (f"/docker/{_ID}", "/../.."),
+        # Another part is mounted.
+        (f"/docker/{_ID}", "/machine"),
+        # The process is another container's: the number was given anew, or is one of another namespace.
+        ("/docker/" + "bad" * 20, "/"),
+    ],
+)
+def test_groups_that_are_not_the_containers_or_not_mounted_are_not_reachable(
+    path: str, root: str, kernel: Kernel
+) -> None:
+    kernel.process(*v1_lines(path))
+    kernel.mount_v1(root)
+    kernel.fill_v1(f"docker/{_ID}")
+    write(kernel.groups / "host2" / "docker" / _ID / "cpuacct.usage", "1\n")
+    with pytest.raises(NotReachable, match="no control group of process 4711"):
+        kernel.usage()
+
+
+def test_a_process_that_has_ended_is_not_reachable(kernel: Kernel) -> None:
+    kernel.mount_v1()
+    with pytest.raises(NotReachable, match="process 4711 cannot be looked at"):
+        kernel.usage()
+
+
+def test_figures_of_controllers_that_are_off_are_left_out(kernel: Kernel) -> None:
+    kernel.process(f"0::/docker/{_ID}")
+    kernel.mount("cgroup2", kernel.groups, "/", "rw")
+    write(kernel.groups / "docker" / _ID / "cpu.stat", "usage_usec 2500000\n")
+    assert kernel.usage() == ({}, {"cpu_s": 2.5, **_NETWORK})
+
+
+def test_no_line_of_a_disk_is_no_zero_in_version_1_and_a_zero_in_version_2(kernel: Kernel) -> None:
+    kernel.process(*v1_lines(f"/docker/{_ID}"))
+    kernel.mount_v1()
+    kernel.fill_v1(f"docker/{_ID}")
+    file = kernel.groups / "blkio" / "docker" / _ID / "blkio.throttle.io_service_bytes_recursive"
+    file.write_text("253:0 Write 5\nTotal 5\n")
+    assert "disk_write_bytes" not in kernel.usage()[1]
+
+    kernel.process(f"0::/docker/{_ID}")
+    kernel.mount("cgroup2", kernel.groups, "/", "rw")
+    kernel.fill_v2(f"docker/{_ID}")
+    (kernel.groups / "docker" / _ID / "io.stat").write_text("")
+    assert kernel.usage()[1]["disk_write_bytes"] == 0
+
+
+def test_more_cache_than_is_in_use_is_no_negative_memory(kernel: Kernel) -> None:
+    kernel.process(f"0::/docker/{_ID}")
+    kernel.mount("cgroup2", kernel.groups, "/", "rw")
+    kernel.fill_v2(f"docker/{_ID}")
+    (kernel.groups / "docker" / _ID / "memory.current").write_text("1\n")
+    assert kernel.usage()[0] == {"memory_used_mb": 0}

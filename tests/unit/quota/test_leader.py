@@ -14,17 +14,18 @@ from typing import Any
 import oslo_messaging
 import pytest
 from oslo_config import cfg
-from values import decision, report, task
+from values import decision, report, request, task
 
 from hybrid_sched.conf import clients, coordination, database, metrics, quota
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.db import Database, DatabaseError
+from hybrid_sched.db.reservations import ReservationStore
 from hybrid_sched.db.terms import Deposed, Terms
 from hybrid_sched.db.weights import WeightStore
 from hybrid_sched.quota.leadership import Leadership
 from hybrid_sched.quota.service import Leader, QuotaService
 from hybrid_sched.rpc import bus
-from hybrid_sched.rpc.messages import decision_to_wire, report_to_wire
+from hybrid_sched.rpc.messages import decision_to_wire, report_to_wire, request_to_wire
 
 _LIMIT_S = 30
 _MODULES = (quota, coordination, database, clients, metrics)
@@ -210,6 +211,24 @@ def test_a_leader_that_finds_itself_deposed_by_a_write_stops(
     running.join(_LIMIT_S)
     assert not running.is_alive()
     assert WeightStore(office.database).all() == {}
+    leadership.resign()
+
+
+def test_a_leader_that_finds_itself_deposed_in_a_cycle_stops_without_a_fault(
+    office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, running, leadership = lead(office)
+    office.plug_in.snapshots.get(timeout=_LIMIT_S)
+    asked = request_to_wire(request("t", 90))
+    office.client.call({}, "reserve", request=asked, pools=[""])
+    monkeypatch.setattr(leadership, "holds", lambda _term: True)
+    office.terms.begin("other", time.time())
+    # The reservation is over once its task is there.
+    send_report(office, 1)
+    running.join(_LIMIT_S)
+    assert not running.is_alive()
+    assert "A cycle failed" not in caplog.text
+    assert [each.request_uuid for each in ReservationStore(office.database).all()] == ["t"]
     leadership.resign()
 
 

@@ -50,7 +50,7 @@ def borrowing() -> Site:
         term=4,
         lending_of_guests="1",
         squeeze_after_s=0,
-        weights={HYPERVISOR: "2", CONTAINER: "1"},
+        weights={HYPERVISOR: "4", CONTAINER: "2"},
     )
     wanted = decision(
         "g", framework=HYPERVISOR, demand=task("g", 100).demand, refused_by_share=True
@@ -78,10 +78,10 @@ def test_the_exposition_has_the_figures_of_the_engine() -> None:
     of_guests = ("default", HYPERVISOR)
     assert {name: found[name][of_containers] for name in ("share", "key", "weight")} == {
         "share": 0.7,
-        "key": 0.7,
-        "weight": 1,
+        "key": 0.35,
+        "weight": 2,
     }
-    assert found["key"]["fast", CONTAINER] == found["share"]["fast", CONTAINER] == 0.05
+    assert (found["share"]["fast", CONTAINER], found["key"]["fast", CONTAINER]) == (0.05, 0.025)
     assert found["entitlement"] == pytest.approx(
         {of_containers: 0.5, of_guests: 0.5, ("fast", CONTAINER): 0.05, ("fast", HYPERVISOR): 0}
     )

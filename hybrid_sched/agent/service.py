@@ -148,7 +148,8 @@ class AgentService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no 
     def _listen(self, transport: oslo_messaging.RPCTransport, endpoint: AgentEndpoint) -> None:
         """Serve the calls. Without a broker the start blocks until there is one."""
         server = bus.server(transport, bus.AGENT_TOPIC, self._conf.agent.host, endpoint)
-        server.start()
+        # Calls are few and end at once.
+        server.start(override_pool_size=1)
         self._stopping.wait()
         server.stop()
         server.wait()

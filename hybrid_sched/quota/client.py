@@ -196,7 +196,8 @@ class QuotaClient:
         """Take snapshots that the engine sends of its own accord."""
         name = f"{os.getpid()}-{uuid.uuid4()}"
         server = bus.server(self._transport(), bus.SNAPSHOT_TOPIC, name, _SnapshotEndpoint(self))
-        server.start()
+        # Snapshots come one after another.
+        server.start(override_pool_size=1)
         self._closing.wait()
         server.stop()
         server.wait()

@@ -30,6 +30,8 @@ from hybrid_sched.rpc.wire import number_to_wire
 
 LOG = log.getLogger(__name__)
 
+_THREADS = 8
+
 
 class QuotaService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no annotations
     """The process of the engine.
@@ -102,7 +104,8 @@ class Leader:
             EngineEndpoint(self._engine, self._set_weight),
         )
         metrics = MetricsServer(self._conf, self._engine)
-        server.start()
+        # The engine does one thing at a time; more threads would only wait for each other.
+        server.start(override_pool_size=_THREADS)
         try:
             # Statistics is whole again one period after a start because the agents are asked at once.
             self._all_agents.cast({}, "report_now")

@@ -23,6 +23,9 @@ class Store(Protocol):
     def all(self) -> Iterable[StoredReservation]:
         """Give all entries."""
 
+    def confirm(self) -> None:
+        """See that nobody else keeps entries by now; raises when somebody does."""
+
 
 class Ledger:
     """Demand by request; holding the same request again replaces it.
@@ -38,6 +41,11 @@ class Ledger:
         self._store = store
         entries = () if store is None else store.all()
         self._entries = {entry.request_uuid: entry for entry in entries}
+
+    def confirm(self) -> None:
+        """See that what is held here is what is stored, before an answer for which nothing is written."""
+        if self._store is not None:
+            self._store.confirm()
 
     def get(self, request_uuid: str) -> StoredReservation | None:
         """Give a request's entry, if it is held and its time not over."""
@@ -64,6 +72,7 @@ class Ledger:
     def drop(self, request_uuid: str) -> bool:
         """End one request; says whether it was held."""
         if request_uuid not in self._entries:
+            self.confirm()
             return False
         self._end([request_uuid])
         return True

@@ -31,6 +31,10 @@ _CALL_TIMEOUT_S = 10
 _DECISIONS_WAITING = 2000
 _DECISIONS_A_MESSAGE = 100
 _RESERVATIONS_WAITING = 32
+#: After so long without an answer, who can wait for longer asks anew: the engine that had the question may be dead.
+_ASK_AGAIN_AFTER_S = 2.0
+#: Before the next question to an engine that does not lead any more, or does not know the shares yet.
+_ASK_AGAIN_PAUSE_S = 0.2
 #: As many as a scheduler handles requests at once in one process.
 _RESERVATIONS_AT_ONCE = 8
 
@@ -126,6 +130,10 @@ class QuotaClient:
             self._reservations.put_nowait(asked)
             return asked.answer.result(timeout_s)
         except queue.Full:
+            return None
+        except oslo_messaging.RemoteError as error:
+            # Not silent: an engine that has just begun to lead, or does not lead any more.
+            LOG.debug("No reservation: %s.", error.exc_type)
             return None
         except Exception as error:
             asked.given_up.set()
@@ -235,10 +243,7 @@ class QuotaClient:
             if not asked.answer.set_running_or_notify_cancel():
                 continue
             try:
-                # The question ends on the broker with the wait for it, so that no engine grants what nobody waits for.
-                in_time = engine.prepare(timeout=asked.timeout_s)
-                wire = request_to_wire(asked.request)
-                granted = in_time.call({}, "reserve", request=wire, pools=list(asked.pools))
+                granted = self._reserve(engine, asked)
                 asked.answer.set_result(granted)
                 is_late = asked.given_up.is_set()
             except Exception as error:
@@ -254,6 +259,26 @@ class QuotaClient:
             engine.cast({}, "release", request_uuid=request_uuid)
         except Exception as error:
             LOG.debug("A reservation lasts until its time is over: %s.", type(error).__name__)
+
+    def _reserve(self, engine: Any, asked: _Asked) -> Wire:
+        """Ask until there is an answer, a second time only for one who is patient: it is charged once all the same."""
+        wire = request_to_wire(asked.request)
+        deadline_s = time.monotonic() + asked.timeout_s
+        while True:
+            left_s = deadline_s - time.monotonic()
+            timeout_s = min(left_s, _ASK_AGAIN_AFTER_S) if asked.give_back else left_s
+            try:
+                # The question ends on the broker with the wait for it, so that no engine grants what nobody waits for.
+                answer: Wire = engine.prepare(timeout=timeout_s).call(
+                    {}, "reserve", request=wire, pools=list(asked.pools)
+                )
+                return answer
+            except Exception:
+                may_ask_again = asked.give_back and not asked.given_up.is_set()
+                if not may_ask_again or deadline_s - time.monotonic() < _ASK_AGAIN_PAUSE_S:
+                    raise
+                if self._closing.wait(_ASK_AGAIN_PAUSE_S):
+                    raise
 
 
 class _SnapshotEndpoint:

@@ -7,14 +7,16 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import oslo_messaging
 from oslo_log import log
 
 from hybrid_sched.core.cluster import DEFAULT_POOL, FRAMEWORKS, Host, Pool, Snapshot
 from hybrid_sched.core.resources import Number, dominant_share
-from hybrid_sched.quota.engine import Engine
+from hybrid_sched.db import DatabaseError
+from hybrid_sched.db.terms import Deposed
+from hybrid_sched.quota.engine import Engine, NotReady
 from hybrid_sched.quota.statistics import HostRecord
 from hybrid_sched.rpc import bus, wire
 from hybrid_sched.rpc.messages import (
@@ -34,6 +36,12 @@ LOG = log.getLogger(__name__)
 
 _MOST_DECISIONS = 1000
 _MOST_POOLS = 1000
+
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+# What is told to the caller alone; anything else is logged with its traceback, too.
+_told: Callable[[_Call], _Call] = oslo_messaging.expected_exceptions(
+    Deposed, NotReady, DatabaseError
+)
 
 SetWeight = Callable[[str, str, Number | None], None]
 
@@ -78,6 +86,7 @@ class EngineEndpoint:
         changes = change_to_wire(news.snapshot, news.since, news.changed)
         return {"age_s": age_s, "snapshot": changes}
 
+    @_told
     def reserve(self, _context: Wire, request: object, pools: object = (DEFAULT_POOL,)) -> Wire:
         """Reserve room in a framework's share, in the first of the pools that has it."""
         names = [
@@ -86,6 +95,7 @@ class EngineEndpoint:
         ]
         return asdict(self._engine.reserve(request_from_wire(request), names))
 
+    @_told
     def release(self, _context: Wire, request_uuid: str) -> bool:
         """End a reservation."""
         return self._engine.release(request_uuid)
@@ -108,6 +118,7 @@ class EngineEndpoint:
             found = self._engine.newest_decisions(max(0, min(limit, _MOST_DECISIONS)))
         return [decision_to_wire(decision) for decision in found]
 
+    @_told
     def set_weight(
         self, _context: Wire, pool: object, framework: object, weight: object
     ) -> Wire | None:

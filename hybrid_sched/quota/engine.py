@@ -31,6 +31,10 @@ from hybrid_sched.rpc.messages import HostReport
 LOG = log.getLogger(__name__)
 
 
+class NotReady(Exception):
+    """It is not known yet what hosts there are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reservation:
     """The answer to a request for a reservation.
@@ -192,13 +196,17 @@ class Engine:
 
         :param request: what is to be placed.
         :param pools: in which it may be placed, the best one first.
+        :raises NotReady: before the first cycle.
         """
         with self._lock:
             if request.is_move:
                 return Reservation(True)
             held = self._reservations.get(request.uuid)
             if held is not None:
+                self._reservations.confirm()
                 return Reservation(True, pool=held.pool)
+            if not self._has_run:
+                raise NotReady("Shares are known after the first cycle: ask again then.")
             snapshot, text = self._allocator.snapshot, "there is no pool to place it in"
             for pool in pools:
                 home = snapshot.pools.get(pool)
@@ -214,6 +222,7 @@ class Engine:
                     self._allocator.charged(pool, request.framework, demand)
                     return Reservation(True, pool=pool)
                 text = refusal.text
+            self._reservations.confirm()
             return Reservation(False, text)
 
     def release(self, request_uuid: str) -> bool:

@@ -28,6 +28,9 @@ class Store(Protocol):
     def all(self) -> Iterable[StoredReservation]:
         """Give all entries."""
 
+    def confirm(self) -> None:
+        """See that nobody else keeps entries by now; raises when somebody does."""
+
 
 class Ledger:
     """Demand by request; holding the same request again replaces it.
@@ -46,6 +49,11 @@ class Ledger:
         # What is over and may be in the store still.
         self._over: set[str] = set()
         self._store_fails = False
+
+    def confirm(self) -> None:
+        """See that what is held here is what is stored, before an answer for which nothing is written."""
+        if self._store is not None:
+            self._store.confirm()
 
     def get(self, request_uuid: str) -> StoredReservation | None:
         """Give a request's entry, if it is held and its time not over."""
@@ -73,6 +81,7 @@ class Ledger:
     def drop(self, request_uuid: str) -> bool:
         """End one request; says whether it was held."""
         if request_uuid not in self._entries:
+            self.confirm()
             return False
         if self._store is not None:
             self._store.remove([request_uuid])

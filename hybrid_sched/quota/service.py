@@ -43,6 +43,7 @@ class QuotaService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no 
         super().__init__(worker_id)
         self._conf = conf
         self._stopping = threading.Event()
+        self._leader: Leader | None = None
 
     def run(self) -> None:
         """Lead or stand by until told to stop. Everything live is made here, after the fork."""
@@ -51,11 +52,11 @@ class QuotaService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no 
         leadership = Leadership(self._conf, Terms(database))
         while (term := leadership.campaign(self._stopping)) is not None:
             try:
-                leader = Leader(self._conf, term, database, transport)
+                self._leader = Leader(self._conf, term, database, transport)
             except DatabaseError as error:
                 LOG.error("Term %d cannot be begun: %s", term, error)
             else:
-                leader.run(self._stopping, leadership)
+                self._leader.run(self._stopping, leadership)
             leadership.resign()
             # Another one may lead now; this one would only be the first to ask.
             self._stopping.wait(self._conf.coordination.election_period_s)
@@ -64,6 +65,8 @@ class QuotaService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no 
     def terminate(self) -> None:
         """Stop serving."""
         self._stopping.set()
+        if self._leader is not None:
+            self._leader.end()
 
     def reload(self) -> None:
         """Read mutable options again; the next cycle uses them."""
@@ -85,8 +88,11 @@ class Leader:
         self._term = term
         self._transport = transport
         self._weights = WeightStore(database)
-        self._deposed = threading.Event()
-        ledger = FencedReservations(ReservationStore(database), term, self._deposed.set)
+        # Set by whoever finds out that another engine leads, so that this one takes no more calls than it must.
+        self._over = threading.Event()
+        ledger = FencedReservations(
+            ReservationStore(database), Terms(database), term, self._over.set
+        )
         self._engine = Engine(conf, term, ledger)
         self._inputs = LiveInputs(conf, database, self._engine)
         self._agents = bus.client(transport, bus.AGENT_TOPIC)
@@ -110,20 +116,25 @@ class Leader:
             # Statistics is whole again one period after a start because the agents are asked at once.
             self._all_agents.cast({}, "report_now")
             LOG.info("Serving. Term %d.", self._term)
-            while not stopping.wait(self._conf.quota.period_s):
-                if self._deposed.is_set() or not self._still_leads(leadership):
-                    LOG.warning("Another engine leads; term %d is over.", self._term)
+            while not stopping.is_set() and not self._over.wait(self._conf.quota.period_s):
+                if not self._still_leads(leadership):
                     break
                 try:
                     self._cycle()
                 except Deposed:
-                    self._deposed.set()
+                    break
                 except Exception:
                     LOG.exception("A cycle failed; the last shares stay until the next one.")
+            if not stopping.is_set():
+                LOG.warning("Another engine leads; term %d is over.", self._term)
         finally:
             metrics.close()
             server.stop()
             server.wait()
+
+    def end(self) -> None:
+        """Let it stop serving."""
+        self._over.set()
 
     def _cycle(self) -> None:
         news = self._engine.run_cycle(self._inputs.read())
@@ -152,7 +163,7 @@ class Leader:
             else:
                 self._weights.set(pool, framework, weight, self._term)
         except Deposed:
-            self._deposed.set()
+            self._over.set()
             raise
         LOG.info("Weight of %s in pool %r set to %s.", framework, pool or "default", weight)
 

@@ -103,17 +103,27 @@ def test_an_answer_to_a_question_of_before_the_silence_does_not_end_it(
     wait_until(lambda: reserve(client, "heard") == GRANTED)
 
 
-def test_a_reservation_that_fails_has_no_answer_and_stops_no_patient_one(
+def test_who_is_patient_asks_again_after_a_fault(
     emulator: EngineEmulator, client_of: Callable[..., QuotaClient]
 ) -> None:
     emulator.faults = [RuntimeError("not now")]
     client = client_of()
-    assert reserve(client, "failed", patient=True) is None
-    assert reserve(client, "next", patient=True) == GRANTED
+    assert reserve(client, "a", patient=True) == GRANTED
     uuids = [emulator.reserved.get_nowait()[0]["uuid"] for _ in range(2)]
-    assert uuids == ["failed", "next"]
-    # Nobody knows what became of the first one.
+    assert uuids == ["a", "a"]
+    assert emulator.released.empty()
+
+
+def test_a_reservation_that_goes_on_failing_has_no_answer_and_stops_no_other(
+    emulator: EngineEmulator, client_of: Callable[..., QuotaClient]
+) -> None:
+    emulator.faults = [RuntimeError("not now")] * 1000
+    client = client_of()
+    assert reserve(client, "failed", 0.5, patient=True) is None
+    # Nobody knows what became of it.
     assert emulator.released.get(timeout=LIMIT_S) == "failed"
+    emulator.faults = []
+    assert reserve(client, "next", patient=True) == GRANTED
     assert emulator.released.empty()
 
 

@@ -171,9 +171,10 @@ class Office:
 
     def lead(self) -> Site:
         """Begin a term with an engine of its own, which knows what the one before had promised."""
-        term = Terms(self.database).begin("test", self.clock())
+        terms = Terms(self.database)
+        term = terms.begin("test", self.clock())
         store = FencedReservations(
-            ReservationStore(self.database), term, lambda: self.deposed.append(term)
+            ReservationStore(self.database), terms, term, lambda: self.deposed.append(term)
         )
         return Site(term, store, self.clock)
 

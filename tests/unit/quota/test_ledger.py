@@ -116,6 +116,9 @@ class MemoryStore:
     def all(self) -> list[StoredReservation]:
         return list(self.kept.values())
 
+    def confirm(self) -> None:
+        self._work()
+
     def _work(self) -> None:
         if self.fault is not None:
             raise self.fault

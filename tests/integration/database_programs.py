@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that use a database beside the test: ``begin URL COUNT`` and ``put URL TERM``. They print what is done."""
+"""Programs that use a database beside the test: ``begin URL COUNT``, ``put URL TERM`` and ``lead BACKEND URL NAME``.
+
+They print what is done.
+"""
 
 from __future__ import annotations
 
 import sys
+import threading
 
+from oslo_config import cfg
+
+from hybrid_sched.conf import coordination
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.db import Database
 from hybrid_sched.db.reservations import ReservationStore, StoredReservation
 from hybrid_sched.db.terms import Terms
+from hybrid_sched.quota.leadership import Leadership
 
 
 def begin(url: str, count: str) -> None:
@@ -31,10 +39,28 @@ def put(url: str, term: str) -> None:
         _say(uuid)
 
 
+def lead(backend: str, url: str, name: str) -> None:
+    """Stand for election, print the term, and lead until killed."""
+    conf = cfg.ConfigOpts()
+    coordination.register(conf)
+    conf([], default_config_files=[])
+    for option, value in (
+        ("backend_url", backend),
+        ("member_id", name),
+        ("election_period_s", 0.1),
+    ):
+        conf.set_override(option, value, group="coordination")
+    leadership = Leadership(conf, Terms(Database(url)))
+    term = leadership.campaign(threading.Event())
+    assert term is not None
+    _say(term, leadership.holds(term))
+    sys.stdin.read()
+
+
 def _say(*words: object) -> None:
     sys.stdout.write(" ".join(map(str, words)) + "\n")
     sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    {"begin": begin, "put": put}[sys.argv[1]](*sys.argv[2:])
+    {"begin": begin, "put": put, "lead": lead}[sys.argv[1]](*sys.argv[2:])

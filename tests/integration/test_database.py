@@ -260,3 +260,20 @@ class TestServer:
         with pytest.raises(DatabaseError, match="Access denied") as refused:
             Database(url).version()
         assert "not-for-logs" not in str(refused.value)
+
+
+def test_engines_elect_a_leader_through_a_database_server(server: Server):
+    url = server.make_database(f"test_{next(_numbers)}")
+    database = Database(url)
+    database.sync()
+    backend = url.replace("mysql+pymysql://", "mysql://")
+    with program("lead", backend, url, "one") as one:
+        assert one.stdout.readline().split() == ["1", "True"]
+        with program("lead", backend, url, "two") as two:
+            # It stands by for several attempts, and follows when the leader is dead.
+            with pytest.raises(subprocess.TimeoutExpired):
+                two.wait(1)
+            assert Terms(database).newest() == 1
+            one.kill()
+            assert two.stdout.readline().split() == ["2", "True"]
+    database.close()

@@ -16,21 +16,6 @@ CPU_STALL_FRACTION = "cpu_stall_fraction"
 MEMORY_STALL_FRACTION = "memory_stall_fraction"
 IO_STALL_FRACTION = "io_stall_fraction"
 
-#: All of the above.
-FIGURES = frozenset(
-    {
-        CPU_CORES,
-        MEMORY_USED_MB,
-        DISK_READ_BPS,
-        DISK_WRITE_BPS,
-        NET_IN_BPS,
-        NET_OUT_BPS,
-        CPU_STALL_FRACTION,
-        MEMORY_STALL_FRACTION,
-        IO_STALL_FRACTION,
-    }
-)
-
 #: Counters that only grow, and the rate that two looks at one give.
 RATE_OF_COUNTER = {
     "cpu_s": CPU_CORES,

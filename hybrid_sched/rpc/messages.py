@@ -13,7 +13,6 @@ from typing import Any
 from hybrid_sched.core.cluster import FRAMEWORKS, Task
 from hybrid_sched.core.decision import Decision, Stage
 from hybrid_sched.core.hardware import UNKNOWN, Hardware
-from hybrid_sched.core.measures import FIGURES
 from hybrid_sched.core.resources import Number, Resources
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.rpc import wire
@@ -97,7 +96,7 @@ def report_to_wire(report: HostReport) -> Wire:
         },
         "tasks": [task_to_wire(task) for task in report.tasks],
         "measured": dict(report.measured),
-        "task_measured": {uuid: dict(each) for uuid, each in report.task_measured.items()},
+        "task_measured": _table_to_wire(report.task_measured),
         "squeezed": {name: number_to_wire(factor) for name, factor in report.squeezed.items()},
         "faults": list(report.faults),
         "unknown_frameworks": list(report.unknown_frameworks),
@@ -152,11 +151,6 @@ def _tasks_from_wire(message: object) -> tuple[Task, ...]:
 
 
 def _report_from_wire(fields: Mapping[str, Any], tasks: tuple[Task, ...]) -> HostReport:
-    task_measured = wire.mapping(fields.get("task_measured", {}), "task_measured")
-    if len(task_measured) > MAX_TASKS:
-        raise BadMessage(
-            f"task_measured: {len(task_measured)} tasks, at most {MAX_TASKS} are taken"
-        )
     hardware = wire.mapping(fields.get("hardware", {}), "hardware")
     squeezed = wire.mapping(fields.get("squeezed", {}), "squeezed")
     return HostReport(
@@ -177,9 +171,7 @@ def _report_from_wire(fields: Mapping[str, Any], tasks: tuple[Task, ...]) -> Hos
         ),
         tasks=tasks,
         measured=_figures(fields.get("measured", {}), "measured"),
-        task_measured={
-            uuid: _figures(figures, "task_measured") for uuid, figures in task_measured.items()
-        },
+        task_measured=_table_from_wire(fields.get("task_measured", {}), "task_measured"),
         squeezed={
             wire.text(name, "squeezed", LONGEST_NAME): _factor(factor, f"squeezed.{name[:64]}")
             for name, factor in squeezed.items()
@@ -196,15 +188,40 @@ def _factor(value: object, field_name: str) -> Number:
     return factor
 
 
+def _table_to_wire(figures_of: Mapping[str, Mapping[str, float]]) -> Wire:
+    """Write figures of tasks, their names once: a busy host has hundreds of tasks."""
+    names = sorted({name for figures in figures_of.values() for name in figures})
+    rows = {uuid: [figures.get(name) for name in names] for uuid, figures in figures_of.items()}
+    return {"names": names, "rows": rows}
+
+
+def _table_from_wire(message: object, where: str) -> dict[str, dict[str, float]]:
+    fields = wire.mapping(message, where)
+    entries = wire.sequence(fields.get("names", []), f"{where}.names", MAX_FIGURES)
+    names = [wire.text(name, f"{where}.names", 64) for name in entries]
+    rows = wire.mapping(fields.get("rows", {}), f"{where}.rows")
+    if len(rows) > MAX_TASKS:
+        raise BadMessage(f"{where}.rows: {len(rows)} tasks, at most {MAX_TASKS} are taken")
+    table = {}
+    for uuid, row in rows.items():
+        if type(row) is not list or len(row) != len(names):
+            raise BadMessage(f"{where}.rows: a row is no array with a figure for each name")
+        figures = {}
+        for name, value in zip(names, row, strict=True):
+            if value is not None:
+                figures[name] = (
+                    value
+                    if type(value) is float and 0 <= value < wire.LARGEST
+                    else wire.measure(value, f"{where}.{name}")
+                )
+        table[uuid] = figures
+    return table
+
+
 def _figures(message: object, where: str) -> dict[str, float]:
     fields = wire.mapping(message, where)
     if len(fields) > MAX_FIGURES:
         raise BadMessage(f"{where}: {len(fields)} figures, at most {MAX_FIGURES} are taken")
-    # Nearly all are as they should be, and a report of a busy host has thousands.
-    if fields.keys() <= FIGURES and all(
-        type(each) is float and 0 <= each < wire.LARGEST for each in fields.values()
-    ):
-        return dict(fields)
     try:
         return {
             wire.text(name, "name", 64): wire.measure(figure, name)
@@ -215,15 +232,18 @@ def _figures(message: object, where: str) -> dict[str, float]:
 
 
 def task_to_wire(task: Task) -> Wire:
-    """Write one task."""
-    return {
-        "uuid": task.uuid,
-        "framework": task.framework,
-        "demand": wire.resources_to_wire(task.demand),
+    """Write one task; what is not known of it is left out."""
+    known = {
         "name": task.name,
         "state": task.state,
         "created_at_s": task.created_at_s,
         "movable": task.movable,
+    }
+    return {
+        "uuid": task.uuid,
+        "framework": task.framework,
+        "demand": wire.resources_to_wire(task.demand),
+        **{name: value for name, value in known.items() if value},
     }
 
 

@@ -55,7 +55,7 @@ class ShowHost(ShowOne):
             )
         row = rows[0]
         tasks = "\n".join(
-            f"{task['uuid']} {task['framework']} {task['name']} {task['state']}: "
+            f"{task['uuid']} {task['framework']} {task.get('name', '')} {task.get('state', '')}: "
             f"{Figures(task['measured']).human_readable() or 'nothing measured'}"
             for task in row["tasks"]
         )

@@ -56,7 +56,7 @@ class ListCandidates(Lister):
                     row["pool"] or "default",
                     row["framework"],
                     task["uuid"],
-                    task["name"],
+                    task.get("name", ""),
                     *(Amount(task["demand"].get(name, 0)) for name in ("vcpu", "memory_mb")),
                 )
                 for row in self.app.ask("candidates")

@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 HOSTS ?= 2
 
 .PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration \
-	test-lab bench-engine lint docs clean
+	test-faults test-lab bench-engine bench-failover lint docs clean
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -50,6 +50,9 @@ test-integration: venv  ## Run the tests against a real message broker and a rea
 test-functional: venv  ## Run the tests against the real Placement and the real schedulers of Nova and Zun.
 	@tools/run-suites functional/placement functional/nova functional/zun
 
+test-faults: venv  ## Run random sequences of faults on engines, agents and a real broker (about 12 minutes).
+	@tools/run-suites faults
+
 test-lab: venv  ## Start the lab and drive it with the real clients.
 	@tools/run-suites --lab e2e
 
@@ -64,6 +67,9 @@ lint: venv  ## Check style, types, import directions, documents and scripts.
 	$(BIN)/flake8 --select=H --extend-ignore=H301,H306,H404,H405 --exclude=.venv,.lab,doc/build hybrid_sched lab tests benchmarks
 	$(BIN)/doc8 README.rst doc/source releasenotes
 	shellcheck tools/install-packages tools/make-venv tools/run-suites .ci/run lab/files/guest-init lab/files/libvirt-hook
+
+bench-failover: venv  ## Measure what a change of the leading engine costs requests (figures in .bench/failover.json).
+	PYTHONPATH=tests/integration $(BIN)/python -m benchmarks.failover
 
 docs: venv  ## Build the documents; a warning is an error.
 	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html

@@ -30,12 +30,12 @@ LOG = log.getLogger(__name__)
 _CALL_TIMEOUT_S = 10
 _DECISIONS_WAITING = 2000
 _DECISIONS_A_MESSAGE = 100
-_RESERVATIONS_WAITING = 32
+#: A scheduler handles so many requests at once in one process unless it is told otherwise.
+_RESERVATIONS_WAITING = 64
 #: After so long without an answer, who can wait for longer asks anew: the engine that had the question may be dead.
 _ASK_AGAIN_AFTER_S = 2.0
 #: Before the next question to an engine that does not lead any more, or does not know the shares yet.
 _ASK_AGAIN_PAUSE_S = 0.2
-#: As many as a scheduler handles requests at once in one process.
 _RESERVATIONS_AT_ONCE = 8
 
 

@@ -34,7 +34,7 @@ class Broker:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._port, distribution_port, self._epmd_port = _free_ports(3)
+        self.port, distribution_port, self._epmd_port = _free_ports(3)
         self._environment = {
             **os.environ,
             "HOME": str(directory),
@@ -42,7 +42,7 @@ class Broker:
             "ERL_EPMD_PORT": str(self._epmd_port),
             "RABBITMQ_NODENAME": f"hybrid-test-{os.getpid()}@localhost",
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODE_PORT": str(self._port),
+            "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(distribution_port),
             "RABBITMQ_MNESIA_BASE": str(directory / "mnesia"),
             "RABBITMQ_LOG_BASE": str(directory / "log"),
@@ -61,7 +61,7 @@ class Broker:
     @property
     def url(self) -> str:
         """Give the transport URL."""
-        return f"rabbit://guest:guest@127.0.0.1:{self._port}/"
+        return f"rabbit://guest:guest@127.0.0.1:{self.port}/"
 
     @property
     def is_running(self) -> bool:
@@ -86,7 +86,7 @@ class Broker:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_until(self._greets, f"RabbitMQ greets on port {self._port}", _START_TIMEOUT_S)
+        wait_until(self._greets, f"RabbitMQ greets on port {self.port}", _START_TIMEOUT_S)
 
     def kill(self) -> None:
         """End it at once, as a power failure would."""
@@ -109,7 +109,7 @@ class Broker:
         if self._server.poll() is not None:
             raise RuntimeError(f"RabbitMQ ended: see {self._directory / 'server.log'}")
         try:
-            with socket.create_connection(("127.0.0.1", self._port), timeout=2) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
                 connection.sendall(_PROTOCOL_HEADER)
                 return bool(connection.recv(1))
         except OSError:

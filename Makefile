@@ -69,7 +69,7 @@ lint: venv  ## Check style, types, import directions, documents and scripts.
 	shellcheck tools/install-packages tools/make-venv tools/run-suites .ci/run lab/files/guest-init lab/files/libvirt-hook
 
 bench-failover: venv  ## Measure what a change of the leading engine costs requests (figures in .bench/failover.json).
-	PYTHONPATH=tests/integration $(BIN)/python -m benchmarks.failover
+	$(BIN)/python -m benchmarks.failover
 
 docs: venv  ## Build the documents; a warning is an error.
 	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html

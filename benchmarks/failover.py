@@ -25,7 +25,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-# Of the integration suite, whose folder the target puts on the path.
+# Of the integration suite, whose folder the package puts on the path.
 from programs import Program
 from rabbitmq import Broker
 from waiting import wait_until

@@ -29,6 +29,7 @@ from rabbitmq import Broker  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 from benchmarks.synthetic import SCORES, SyntheticCluster  # noqa: E402
+from hybrid_sched.cmd.collector import collect_seldom  # noqa: E402
 from hybrid_sched.conf import quota  # noqa: E402
 from hybrid_sched.quota.endpoint import EngineEndpoint  # noqa: E402
 from hybrid_sched.quota.engine import Engine  # noqa: E402
@@ -50,6 +51,8 @@ def measure(hosts: int, tasks_a_host: int, say: Callable[[str], None]) -> dict[s
 
     :param say: told of each step.
     """
+    # As the program does.
+    collect_seldom()
     engine = Engine(_conf())
     cluster = SyntheticCluster(hosts, tasks_a_host)
     reports = []
@@ -121,6 +124,7 @@ def reports_per_s(tasks_a_host: int, say: Callable[[str], None]) -> dict[str, fl
 def _take(url: str, pipe: Any) -> None:
     """Take reports in, in a process of its own on one core, and tell how fast."""
     os.sched_setaffinity(0, {0})
+    collect_seldom()
     cfg.CONF([], default_config_files=[])
     engine = Engine(_conf())
     endpoint = EngineEndpoint(engine, lambda *_: None)

@@ -12,6 +12,7 @@ from oslo_config import cfg  # noqa: E402
 from hybrid_sched.clients.nova import nova_client  # noqa: E402
 from hybrid_sched.clients.placement import placement_client  # noqa: E402
 from hybrid_sched.clients.zun import zun_client  # noqa: E402
+from hybrid_sched.cmd.collector import collect_seldom  # noqa: E402
 from hybrid_sched.cmd.service import serve  # noqa: E402
 from hybrid_sched.conf import clients, coordination, database, metrics, quota  # noqa: E402
 from hybrid_sched.db import Database, DatabaseError, DatabaseNotReady  # noqa: E402
@@ -20,6 +21,7 @@ from hybrid_sched.quota.service import QuotaService  # noqa: E402
 
 def main() -> int:
     """Run the engine until it is told to stop."""
+    collect_seldom()
     options = (quota, coordination, database, clients, metrics)
     return serve("hybrid-sched-engine", QuotaService, options, check)
 

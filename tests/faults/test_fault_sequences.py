@@ -290,8 +290,10 @@ class FaultSequences(RuleBasedStateMachine):
             if sys.exc_info()[0] is None:
                 self.truth.heal()
                 self.truth.assert_promises(self.asked)
-                self.truth.assert_late_reports_change_nothing()
+                self.truth.assert_bad_reports_change_nothing()
                 self.truth.assert_a_standby_knows_all()
+                for host in self.cluster.hosts.values():
+                    assert not host.wires.numbered_twice
                 for engine in self.cluster.engines.values():
                     assert not engine.has_logged_a_traceback, engine.log_text()
         finally:

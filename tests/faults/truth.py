@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from agents import CAPACITY
+from agents import CAPACITY, RUBBISH
 from cluster import HOSTS, Cluster, Ground
 from waiting import wait_until
 
@@ -85,21 +85,20 @@ class Truth:
         self._ground.counts["reservations held at the end"] += len(promised)
         self._ground.counts["of them answered for certain"] += len(promised.keys() & certain.keys())
 
-    def assert_late_reports_change_nothing(self) -> None:
-        """Let all reports that were held arrive now, and the last ones again."""
+    def assert_bad_reports_change_nothing(self) -> None:
+        """Let all reports that were held arrive now, the last ones again, and all kinds of rubbish."""
         leader = self._cluster.leader
         assert leader is not None
-        before, late = leader.refusals().total(), 0
+        before, bad = leader.refusals().total(), 0
         for host in self._cluster.hosts.values():
             last = host.wires.last
             while host.wires.held:
                 host.wires.deliver_held(-1)
-                late += 1
-            host.wires.deliver(last)
-            late += 1
-        wait_until(
-            lambda: leader.refusals().total() >= before + late, f"{late} late reports are refused"
-        )
+                bad += 1
+            for message in (last, *(spoil(last) for spoil in RUBBISH.values())):
+                host.wires.deliver(message)
+                bad += 1
+        wait_until(lambda: leader.refusals().total() >= before + bad, f"{bad} reports are refused")
         self._wait_for_a_cycle()
         assert (differs := self._what_differs()) == "", differs
 

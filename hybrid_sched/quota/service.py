@@ -96,8 +96,8 @@ class Leader:
         self._engine = Engine(conf, term, ledger)
         self._inputs = LiveInputs(conf, database, self._engine)
         self._agents = bus.client(transport, bus.AGENT_TOPIC)
-        self._all_agents = bus.client(transport, bus.AGENT_TOPIC, fanout=True)
-        self._plug_ins = bus.client(transport, bus.SNAPSHOT_TOPIC, fanout=True)
+        self._all_agents = bus.FanOut(transport, bus.AGENT_TOPIC)
+        self._plug_ins = bus.FanOut(transport, bus.SNAPSHOT_TOPIC)
         self._squeeze = SqueezeOrders()
         self._notifier = ShareNotifier(conf, f"hybrid-sched-engine.{conf.coordination.member_id}")
 
@@ -114,7 +114,7 @@ class Leader:
         server.start(override_pool_size=_THREADS)
         try:
             # Statistics is whole again one period after a start because the agents are asked at once.
-            self._all_agents.cast({}, "report_now")
+            self._all_agents.cast("report_now")
             LOG.info("Serving. Term %d.", self._term)
             while not stopping.is_set() and not self._over.wait(self._conf.quota.period_s):
                 if not self._still_leads(leadership):
@@ -138,7 +138,7 @@ class Leader:
 
     def _cycle(self) -> None:
         news = self._engine.run_cycle(self._inputs.read())
-        self._plug_ins.cast({}, "snapshot", age_s=0.0, snapshot=_to_wire(news))
+        self._plug_ins.cast("snapshot", age_s=0.0, snapshot=_to_wire(news))
         self._notifier.tell(news.snapshot)
         for host, factors in self._engine.squeeze_due(self._squeeze).items():
             self._agents.prepare(server=host).cast(

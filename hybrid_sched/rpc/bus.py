@@ -53,6 +53,27 @@ def client(
     return oslo_messaging.get_rpc_client(on, target(topic, fanout=fanout), timeout=timeout_s)
 
 
+class FanOut:
+    """Say something to all servers of a topic, if there are any.
+
+    The exchange that fans out goes with its last server, and the driver, which had made it, would then fail to send once.
+    """
+
+    def __init__(self, on: oslo_messaging.RPCTransport, topic: str) -> None:
+        self._client = client(on, topic, fanout=True)
+
+    def cast(self, method: str, **arguments: Any) -> None:
+        """Send it; nobody may be there.
+
+        :raises oslo_messaging.MessageDeliveryFailure: when it cannot be sent.
+        """
+        try:
+            self._client.cast({}, method, **arguments)
+        except oslo_messaging.MessageDeliveryFailure:
+            # That failure made the driver forget what it had declared: this makes the exchange anew.
+            self._client.cast({}, method, **arguments)
+
+
 def server(
     on: oslo_messaging.RPCTransport, topic: str, name: str, endpoint: object
 ) -> oslo_messaging.RPCServer:

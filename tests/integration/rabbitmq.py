@@ -10,6 +10,8 @@ import socket
 import subprocess
 from pathlib import Path
 
+import amqp
+import kombu
 from waiting import wait_until
 
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -87,6 +89,15 @@ class Broker:
                 start_new_session=True,
             )
         wait_until(self._greets, f"RabbitMQ greets on port {self.port}", _START_TIMEOUT_S)
+
+    def has_exchange(self, name: str) -> bool:
+        """Say whether there is an exchange of this name now."""
+        with kombu.Connection(f"amqp://guest:guest@127.0.0.1:{self.port}//") as connection:
+            try:
+                connection.channel().exchange_declare(name, "fanout", passive=True)
+            except amqp.NotFound:
+                return False
+            return True
 
     def kill(self) -> None:
         """End it at once, as a power failure would."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from hybrid_sched.core.cluster import DEFAULT_POOL
-from hybrid_sched.core.resources import Resources
+from hybrid_sched.core.resources import Number, Resources
 
 
 class Stage(StrEnum):
@@ -34,6 +34,7 @@ class Decision:
     :param refused_by_share: True when nothing but the framework's share kept it from a host.
     :param text: one sentence on the rule that was used.
     :param pool: the pool whose share refused it.
+    :param weights: of ``hosts``, one each, where the step weighs them.
     """
 
     request_uuid: str
@@ -48,3 +49,4 @@ class Decision:
     refused_by_share: bool = False
     text: str = ""
     pool: str = DEFAULT_POOL
+    weights: tuple[Number, ...] = ()

@@ -57,6 +57,7 @@ class QueuedTask:
     :param server: uuid that Nova or Zun gave; empty before.
     :param started_at_s: Unix time at which it began to run; 0 before.
     :param ended_at_s: Unix time at which it reached its final state; 0 before.
+    :param cancelling: its owner wants it to end.
     :param text: one sentence on why it is where it is, for people.
     """
 
@@ -80,6 +81,7 @@ class QueuedTask:
     server: str = ""
     started_at_s: float = 0
     ended_at_s: float = 0
+    cancelling: bool = False
     text: str = ""
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,7 @@ from hybrid_sched.core.resources import (
     dominant_share,
     scale,
 )
+from hybrid_sched.core.rooms import GROUP, rooms_of, whole_units
 from hybrid_sched.core.shares import ceiling, rationed
 
 
@@ -62,6 +64,7 @@ class Request:
     :param demand: of one task.
     :param count: tasks asked for at once, all of the same demand.
     :param is_move: True when the task runs already and only changes its host: moves are quota-neutral.
+    :param planned_host: for which the queue planned it; empty for none.
     """
 
     uuid: str
@@ -69,6 +72,7 @@ class Request:
     demand: Resources
     count: int = 1
     is_move: bool = False
+    planned_host: str = ""
 
 
 class ShareGate:
@@ -93,10 +97,25 @@ class ShareGate:
         :returns: admitted and refused hosts.
         """
         needs = [(index, amount) for index, amount in enumerate(request.demand) if amount]
+        rows, least = rooms_of(self._snapshot).rows, whole_units(request.demand)
+        vcpu, memory_mb, *rates = least
+        rated = any(rate > 0 for rate in rates)
+        # Groups of hosts of which one has passed: on the others only room is to be looked at.
+        open_groups: set[float] = set()
         share_refusals: dict[tuple[str, Number], Refusal | None] = {}
         admitted: list[str] = []
         refused: dict[str, Refusal] = {}
         for name in hosts:
+            row = rows.get(name)
+            if (
+                row is not None
+                and row[0] >= vcpu
+                and row[1] >= memory_mb
+                and row[GROUP] in open_groups
+                and not (rated and any(map(operator.lt, row, least)))
+            ):
+                admitted.append(name)
+                continue
             host = self._snapshot.hosts.get(name)
             if host is not None and not host.fresh:
                 host = None
@@ -110,6 +129,8 @@ class ShareGate:
                 refusal = share_refusals[pool.name, score]
             if refusal is None:
                 admitted.append(name)
+                if row is not None:
+                    open_groups.add(row[GROUP])
             else:
                 refused[name] = refusal
         return Verdict(tuple(admitted), refused)

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import zun.conf
 from oslo_log import log
@@ -15,6 +16,7 @@ from zun.scheduler.host_state import HostState
 from hybrid_sched.core.cluster import CONTAINER
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.core.share_gate import Request
+from hybrid_sched.core.steering import PLANNED_HOST_HINT, planned_host
 from hybrid_sched.quota.gatekeeper import gatekeeper_for_process
 
 LOG = log.getLogger(__name__)
@@ -29,7 +31,9 @@ class HybridShareFilter(filters.BaseHostFilter):
         """Judge all hosts with one question."""
         hosts = list(filter_obj_list)
         gatekeeper = gatekeeper_for_process(zun.conf.CONF)
-        verdict = gatekeeper.judge(request_of(container), [host.hostname for host in hosts])
+        verdict = gatekeeper.judge(
+            request_of(container, extra_spec), [host.hostname for host in hosts]
+        )
         admitted = set(verdict.admitted)
         return iter([host for host in hosts if host.hostname in admitted])
 
@@ -57,9 +61,10 @@ class CrossFillOrderFilter(filters.BaseHostFilter):
         """Order all hosts with one question; equal ones by name."""
         hosts = sorted(filter_obj_list, key=lambda host: host.hostname)
         gatekeeper = gatekeeper_for_process(zun.conf.CONF)
-        ranking = gatekeeper.rank(request_of(container), [host.hostname for host in hosts])
-        weighed = sorted(zip(ranking.weights, hosts, strict=True), key=lambda each: -each[0])
-        return iter([host for _, host in weighed])
+        names = [host.hostname for host in hosts]
+        scores = gatekeeper.rank(request_of(container, extra_spec), names).scores
+        best_first = sorted(range(len(hosts)), key=scores.__getitem__, reverse=True)
+        return iter([hosts[at] for at in best_first])
 
 
 def all_filters() -> list[type[filters.BaseHostFilter]]:
@@ -67,12 +72,17 @@ def all_filters() -> list[type[filters.BaseHostFilter]]:
     return [HybridShareFilter, CrossFillOrderFilter]
 
 
-def request_of(container: objects.Container) -> Request:
-    """Turn Zun's request into ours, with the amounts that Zun claims in Placement (whole cores, at least one)."""
+def request_of(container: objects.Container, extra_spec: Mapping[str, Any]) -> Request:
+    """Turn Zun's request into ours, with the amounts that Zun claims in Placement (whole cores, at least one).
+
+    :param container: what Zun is asked to place.
+    :param extra_spec: what was asked besides; Zun does not keep it.
+    """
     cpu = container.cpu or zun.conf.CONF.default_cpu
     memory_mb = int(container.memory) if container.memory else zun.conf.CONF.default_memory
     return Request(
         uuid=container.uuid,
         framework=CONTAINER,
         demand=Resources(vcpu=max(1, math.ceil(cpu)), memory_mb=max(1, memory_mb)),
+        planned_host=planned_host((extra_spec.get("hints") or {}).get(PLANNED_HOST_HINT)),
     )

@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.core.queued import QueuedTask
-from hybrid_sched.core.resources import Resources
+from hybrid_sched.core.steering import TASK_KEY
 from hybrid_sched.queue.fields import (
     BadField,
     Field,
@@ -26,8 +24,6 @@ from hybrid_sched.queue.fields import (
     text_of,
 )
 
-#: Metadata of a server, and label of a container, that names its task.
-TASK_KEY = "hybrid:task"
 #: What a file calls the tasks of each framework.
 SECTIONS = {HYPERVISOR: "server", CONTAINER: "container"}
 
@@ -38,8 +34,6 @@ _LONGEST_ARGUMENT = 32_768
 _MOST_ENTRIES = 100
 _METADATA_KEY = re.compile(r"[a-zA-Z0-9\-_:. ]{1,255}")
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-# Zun's default; it claims so much for a container that says nothing.
-_DEFAULT_MEMORY_MB = 512
 
 
 def _key(value: object, where: str) -> str:
@@ -65,6 +59,14 @@ def _user_data(value: object, where: str) -> str:
     return text
 
 
+def _zone(value: object, where: str) -> str:
+    name: str = _NAME(value, where)
+    if ":" in name:
+        # Nova would let such a server past every filter, the share gate among them.
+        raise BadField(f"{where}: a host is named with it: name the zone alone")
+    return name
+
+
 def _networks_of_server(value: object, where: str) -> str | list[str]:
     if isinstance(value, str):
         if value not in {"auto", "none"}:
@@ -73,6 +75,8 @@ def _networks_of_server(value: object, where: str) -> str | list[str]:
             )
         return value
     names: list[str] = list_of(_NAME, _MOST_ENTRIES)(value, where)
+    if not names:
+        raise BadField(f"{where}: it is empty: write none for no network, or leave it out for auto")
     return names
 
 
@@ -90,7 +94,7 @@ _FIELDS: dict[str, dict[str, Field]] = {
         "flavor": Field(_NAME, required=True),
         "image": Field(_NAME, required=True),
         "networks": Field(_networks_of_server),
-        "availability_zone": Field(_NAME),
+        "availability_zone": Field(_zone),
         "key_name": Field(_NAME),
         "user_data": Field(_user_data),
         "metadata": Field(map_of(_metadata_key, text_of(255), _MOST_ENTRIES)),
@@ -105,7 +109,7 @@ _FIELDS: dict[str, dict[str, Field]] = {
         "environment": Field(map_of(_NAME, text_of(_LONGEST_ARGUMENT), 1000)),
         "networks": Field(list_of(_NAME, _MOST_ENTRIES)),
         "disk_gb": Field(integer_of(1, 2**20)),
-        "availability_zone": Field(_NAME),
+        "availability_zone": Field(_zone),
         "image_driver": Field(one_of("docker", "glance")),
         "image_pull_policy": Field(one_of("always", "ifnotpresent", "never")),
     },
@@ -131,14 +135,6 @@ def check_name(framework: str, name: str) -> str:
     if len(name) > 255:
         return f"{shown(name)} has {len(name)} characters: give 255 at most, with the number of a count"
     return ""
-
-
-def container_demand(spec: Mapping[str, Any]) -> Resources:
-    """Give what Zun claims in Placement for a container: whole cores, at least one, and its memory."""
-    return Resources(
-        vcpu=max(1, math.ceil(spec.get("cpu", 1))),
-        memory_mb=spec.get("memory_mb", _DEFAULT_MEMORY_MB),
-    )
 
 
 def demand_key(task: QueuedTask) -> tuple[object, ...]:

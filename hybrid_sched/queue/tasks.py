@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from oslo_log import log
 
-from hybrid_sched.core.cluster import CONTAINER
 from hybrid_sched.core.queued import QueuedTask, TaskState
 from hybrid_sched.core.resources import NOTHING, Resources
 from hybrid_sched.db.tasks import TaskStore
@@ -17,7 +16,6 @@ from hybrid_sched.queue.document import cycle_text, find_cycle
 from hybrid_sched.queue.specs import (
     SECTIONS,
     check_name,
-    container_demand,
     demand_key,
     spec_reader,
 )
@@ -44,9 +42,8 @@ class TaskQueue:
 
     :param store: of the database.
     :param term: of the leader.
-    :param resolve: gives a task with its demand, as Placement will claim it, or raises :class:`BadTask`. A container comes
-        with what Zun claims for it. It is asked once a submission for each flavor, and each size of containers; nothing but
-        the demand of its answer is used.
+    :param resolve: gives a task with its demand, as Placement will claim it, or raises :class:`BadTask`. It is
+        asked once a submission for each flavor, and each size of containers; nothing but the demand of its answer is used.
     :param most: unfinished tasks that are taken on at most.
     :param clock: gives Unix time.
     """
@@ -139,11 +136,10 @@ class TaskQueue:
     ) -> dict[tuple[object, ...], Resources]:
         demands = {}
         for key, task in {demand_key(task): task for task in reversed(tasks)}.items():
-            claimed = container_demand(task.spec) if task.framework == CONTAINER else NOTHING
             try:
-                demands[key] = self._resolve(replace(task, demand=claimed)).demand
+                demands[key] = self._resolve(replace(task, demand=NOTHING)).demand
             except BadTask as fault:
-                faults.append(f"{task.name}: {fault}")
+                faults.append(f"{task.name}: {str(fault).rstrip('.')}")
         return demands
 
 

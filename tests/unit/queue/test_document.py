@@ -21,7 +21,7 @@ from hybrid_sched.queue.document import (
     read_file,
 )
 
-SAMPLE = Path(__file__).parents[3] / "etc/hybrid-sched/tasks.yaml.sample"
+SAMPLE = Path(__file__).parents[3] / "etc/hybrid-sched/tasks-example.yaml"
 SERVER = {"flavor": "m1.small", "image": "cirros"}
 BOX = {"image": "busybox"}
 SUBMISSION = UUID("11111111-2222-4333-8444-555555555555")

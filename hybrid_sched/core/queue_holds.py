@@ -112,15 +112,17 @@ class Holds:
         opening, pool, room = best
         return room, self._rooms[pool].gone_by(room, opening)
 
-    def listed(self, tasks: Iterable[QueuedTask]) -> tuple[Hold, ...]:
-        """Give all holds, in the order of the tasks."""
-        holds = []
-        for task in tasks:
-            if task.uuid in self._held:
-                _, room, held = self._held[task.uuid]
-                from_s, text = held.opening.from_s or 0, self._text(room, held.opening)
-                holds.append(Hold(task.uuid, room.host.name, from_s, text))
-        return tuple(holds)
+    def listed(self) -> tuple[Hold, ...]:
+        """Give all holds in the order in which they were promised, so that the next plan takes them over in that order."""
+        return tuple(
+            Hold(
+                task=task,
+                host=room.host.name,
+                from_s=held.opening.from_s or 0,
+                text=self._text(room, held.opening),
+            )
+            for task, (_, room, held) in self._held.items()
+        )
 
     def _text(self, room: HostRoom, opening: Opening) -> str:
         ends = f"{opening.ends} tasks have" if opening.ends > 1 else "a task has"

@@ -65,7 +65,7 @@ def plan_queue(  # noqa: PLR0917
     :param packers: by pool; a pool without one goes by the packer of the default pool, which must be there.
     :param estimate: of a task's duration.
     :param now_s: Unix time.
-    :param holds: of the plan before; they keep their hosts unless another one is clearly earlier.
+    :param holds: of the plan before, in its order; they keep their hosts unless another one is clearly earlier.
     :param max_starts: most tasks to start in one call. It bounds the time of a call on an empty cluster; the next call goes on.
     :returns: the plan; each ready task is either started or has a sentence in ``waits``.
     """
@@ -127,7 +127,7 @@ class _Planner:
         possible = self._possible()
         for pool in self._pools:
             self._plan_pool(pool, possible)
-        listed = self._holds.listed(self._ready)
+        listed = self._holds.listed()
         waits = self._waits | {hold.task: hold.text for hold in listed}
         return QueuePlan(
             starts=tuple(self._starts.values()),

@@ -87,7 +87,7 @@ class Cluster:
     hosts: Sequence[Host]
     lasts_s: Mapping[str, float] = field(default_factory=dict)
     picture: Callable[[Sequence[Host]], Snapshot] = _snapshot_of
-    now_s: float = 0
+    now_s: float = 1000
     running: dict[str, QueuedTask] = field(default_factory=dict)
     waiting: dict[str, QueuedTask] = field(default_factory=dict)
     started_s: dict[str, float] = field(default_factory=dict)
@@ -152,12 +152,12 @@ class Cluster:
 
     def next_end_s(self) -> float:
         """Give the time at which the next running task ends."""
-        return min(self._end_s(task) for task in self.running.values())
+        return min(self.end_s(task) for task in self.running.values())
 
     def go_to(self, now_s: float) -> None:
         """Let time go by."""
         self.now_s = now_s
-        for task in [task for task in self.running.values() if self._end_s(task) <= now_s]:
+        for task in [task for task in self.running.values() if self.end_s(task) <= now_s]:
             del self.running[task.uuid]
             self.states[task.uuid] = TaskState.DONE
 
@@ -169,5 +169,6 @@ class Cluster:
             self.go_to(self.next_end_s())
             self.step()
 
-    def _end_s(self, task: QueuedTask) -> float:
+    def end_s(self, task: QueuedTask) -> float:
+        """Give the time at which a running task ends."""
         return task.started_at_s + self.lasts_s.get(task.uuid, task.duration_s or 0)

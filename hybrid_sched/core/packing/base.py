@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 from hybrid_sched.core.resources import Vector
 
+# The entry point that is taken where none is named: the best by ``make bench-pack``.
+DEFAULT_PACKER = "repack"
+
 # A row a task or host, a column a resource: vectors of exact numbers, or an integer array of shape (rows, resources).
 Rows = Sequence[Vector] | npt.NDArray[np.integer]
 

@@ -18,8 +18,8 @@ _THRESHOLDS = 2000
 def lower_bound(tasks: Rows, hosts: Rows) -> int:
     """Give a number of hosts that no packing can go below.
 
-    It is the largest of three: for each resource, the fewest hosts whose room, largest first, covers the demand; for each resource
-    on equal hosts, the bound L2 of Martello and Toth (Discrete Applied Mathematics 28, 1990), which sees that large tasks
+    It is the largest of these: for each resource, the fewest hosts whose room, largest first, covers the demand, and
+    on equal hosts the bound L2 of Martello and Toth (Discrete Applied Mathematics 28, 1990), which sees that large tasks
     cannot share a host. Tasks that fit on no host, were it theirs alone, are not counted.
 
     :param tasks: demand of each, a number a resource.
@@ -63,8 +63,8 @@ def _volume_bound(wanted: Integers, rooms: Integers) -> int:
 def _martello_toth(sizes: list[int], capacity: int) -> int:
     """Give the bound L2 for sizes in one dimension, none above the capacity.
 
-    For a threshold k up to half of the capacity: those above capacity - k go alone; those above half need a host each; what those
-    from k to a half need beyond the room beside the latter takes further hosts.
+    For a threshold k up to half of the capacity: those above capacity - k go alone; those above half need a host each; what
+    those from k to a half need beyond the room beside the latter takes further hosts.
     """
     if capacity <= 0:
         return 0
@@ -72,7 +72,7 @@ def _martello_toth(sizes: list[int], capacity: int) -> int:
     sums = [0, *accumulate(sizes)]
     half = bisect_right(sizes, capacity // 2)
     large = len(sizes) - half
-    thresholds = sorted({size for size in sizes[:half]} | {0})
+    thresholds = sorted({0, *sizes[:half]})
     step = -(-len(thresholds) // _THRESHOLDS)
     best = 0
     for threshold in thresholds[::step]:

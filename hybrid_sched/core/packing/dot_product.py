@@ -15,7 +15,7 @@ class DotProduct(Packer):
 
     That is the task that fits with the largest sum over r of a_r d_r f_r, where d is its demand and f what the host has left,
     both as shares of what all hosts have, and a the mean demand of the queue. Hosts are opened largest first, by the
-    sum of their shares. Ties go to the lowest index. The products are floats, added in a fixed order; what fits is decided exactly.
+    sum of their shares. Ties go to the lowest index. The products are floats, added in a fixed order; what fits is exact.
     """
 
     def pack(self, tasks: Rows, hosts: Rows) -> Packing:

@@ -250,13 +250,7 @@ class _Reader:
     def cpu_percent(self) -> Number:
         """Read the time slice, which Nova has as a quota of a period."""
         by_quota = self._percent_of_quota()
-        percent = self.whole(CPU_PERCENT)
-        if percent is not None and not 1 <= percent <= 100:
-            self._bad(
-                CPU_PERCENT,
-                "give a whole number from 1 to 100, the part of each CPU; for more than all of it give more CPUs",
-            )
-            percent = None
+        percent = self._percent_of_ours()
         if by_quota is None:
             return 100 if percent is None else percent
         if percent is not None and percent != by_quota:
@@ -265,6 +259,18 @@ class _Reader:
                 "give one of them, or the same"
             )
         return by_quota
+
+    def _percent_of_ours(self) -> int | None:
+        if CPU_PERCENT not in self._specs:
+            return None
+        text = str(self._specs[CPU_PERCENT])
+        if _WHOLE.fullmatch(text) is None or not 1 <= int(text) <= 100:
+            self._bad(
+                CPU_PERCENT,
+                "give a whole number from 1 to 100, the part of each CPU; for more than all of it give more CPUs",
+            )
+            return None
+        return int(text)
 
     def _percent_of_quota(self) -> Number | None:
         quota = self._in_range(_CPU_QUOTA, None, "or a negative one for no limit")

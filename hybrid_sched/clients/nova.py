@@ -10,9 +10,9 @@ from keystoneauth1 import adapter
 from oslo_config import cfg
 
 from hybrid_sched.clients.session import ServiceFault, adapter_of, get
+from hybrid_sched.core import declaration
 from hybrid_sched.core.cluster import HYPERVISOR
 from hybrid_sched.core.pools import Aggregate
-from hybrid_sched.core.resources import Resources
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.rpc import wire
 
@@ -186,7 +186,7 @@ def _migration(entry: object, where: str) -> Migration:
 
 
 def _refused(entry: object, where: str, since_s: float) -> Request | None:
-    """Read one server; None when something else is wrong with it, or it was refused before."""
+    """Read one server; None when something else is wrong with it or its declaration, or it was refused before."""
     fields = wire.mapping(entry, where)
     if fields.get("fault") is None:
         return None
@@ -203,10 +203,15 @@ def _refused(entry: object, where: str, since_s: float) -> Request | None:
         wire.integer(flavor.get(key), f"{where}.flavor.{key}", 0, wire.LARGEST)
         for key in ("vcpus", "ram")
     )
+    # Nova leaves them out for users whom its policy keeps from them.
+    extra_specs = wire.mapping(flavor.get("extra_specs") or {}, f"{where}.flavor.extra_specs")
+    reading = declaration.of_flavor(vcpu, memory_mb, extra_specs)
+    if reading.faults:
+        return None
     return Request(
         uuid=wire.text(fields.get("id"), f"{where}.id", _LONGEST_NAME),
         framework=HYPERVISOR,
-        demand=Resources(vcpu=vcpu, memory_mb=memory_mb),
+        demand=reading.declaration.resources,
     )
 
 

@@ -27,6 +27,7 @@ class Rule(StrEnum):
     NO_FRESH_REPORT = "no_fresh_report"
     QUOTA_UNAVAILABLE = "quota_unavailable"
     OTHER_POOL = "other_pool"
+    BAD_DECLARATION = "bad_declaration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Request:
     :param demand: of one task.
     :param count: tasks asked for at once, all of the same demand.
     :param is_move: True when the task runs already and only changes its host: moves are quota-neutral.
+    :param fault: what cannot be read of its declaration, with the remedy; empty when all can.
     """
 
     uuid: str
@@ -69,6 +71,7 @@ class Request:
     demand: Resources
     count: int = 1
     is_move: bool = False
+    fault: str = ""
 
 
 class ShareGate:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 
 import zun.conf
@@ -12,8 +11,8 @@ from zun import objects
 from zun.scheduler import filters
 from zun.scheduler.host_state import HostState
 
+from hybrid_sched.core import declaration
 from hybrid_sched.core.cluster import CONTAINER
-from hybrid_sched.core.resources import Resources
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.quota.gatekeeper import gatekeeper_for_process
 
@@ -68,11 +67,16 @@ def all_filters() -> list[type[filters.BaseHostFilter]]:
 
 
 def request_of(container: objects.Container) -> Request:
-    """Turn Zun's request into ours, with the amounts that Zun claims in Placement (whole cores, at least one)."""
-    cpu = container.cpu or zun.conf.CONF.default_cpu
-    memory_mb = int(container.memory) if container.memory else zun.conf.CONF.default_memory
+    """Turn Zun's request into ours, with what the container and its labels declare."""
+    reading = declaration.of_container(
+        container.cpu or zun.conf.CONF.default_cpu,
+        container.memory or zun.conf.CONF.default_memory,
+        container.labels,
+        container.cpu_policy,
+    )
     return Request(
         uuid=container.uuid,
         framework=CONTAINER,
-        demand=Resources(vcpu=max(1, math.ceil(cpu)), memory_mb=max(1, memory_mb)),
+        demand=reading.declaration.resources,
+        fault=reading.text,
     )

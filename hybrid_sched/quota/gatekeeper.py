@@ -33,13 +33,20 @@ class Gatekeeper:
     def judge(self, request: Request, hosts: Sequence[str]) -> Verdict:
         """Say which hosts a request may go to, and keep why not the others.
 
+        A declaration that cannot be read keeps a request from every host, for nobody knows what it would take there. A task
+        that runs already is judged by what can be read, so that it can be moved away.
+
         :param request: what is to be placed.
         :param hosts: candidates by name.
         """
         view = self._client.view()
         snapshot = self._usable(view)
         allow = self._conf.hybrid_sched.on_unavailable == "allow"
-        if snapshot is None:
+        if request.fault and not request.is_move:
+            text = "its declaration cannot be read"
+            refusal = Refusal(Rule.BAD_DECLARATION, request.fault)
+            verdict = Verdict((), dict.fromkeys(hosts, refusal))
+        elif snapshot is None:
             text = _unavailable_text(view)
             verdict = _without_snapshot(hosts, text, allow=allow and not _is_bound(view, request))
         else:

@@ -354,3 +354,25 @@ def test_a_gatekeeper_asks_the_client_of_its_process(tmp_path: Path) -> None:
     finally:
         close_client_for_process()
         cfg.CONF.reset()
+
+
+def test_a_declaration_that_cannot_be_read_keeps_a_request_from_every_host_and_is_said() -> None:
+    fault = "hybrid:net_in_bps is 'x': give a whole number of bytes per second"
+    for age_s in (0.5, None):
+        keeper, client = gatekeeper(age_s, granted(), reserve="strict")
+        verdict = keeper.judge(request("g", 1, HYPERVISOR, fault=fault), ["a", "b"])
+        assert verdict.admitted == ()
+        assert {host: each.rule for host, each in verdict.refused.items()} == {
+            "a": Rule.BAD_DECLARATION,
+            "b": Rule.BAD_DECLARATION,
+        }
+        (decision,) = client.decisions
+        assert decision.refused == dict.fromkeys(["a", "b"], f"bad_declaration: {fault}")
+        assert not decision.refused_by_share
+        assert client.reserved == []
+
+
+def test_a_task_that_runs_with_such_a_declaration_can_be_moved() -> None:
+    keeper, _ = gatekeeper()
+    moved = request("g", 1, HYPERVISOR, fault="it is bad", is_move=True)
+    assert keeper.judge(moved, ["a"]).admitted == ("a",)

@@ -48,7 +48,9 @@ class World:
     def __init__(self, database: Database, **cloud: Any) -> None:
         self.now_s = 1_000_000.0
         self.conf = cfg.ConfigOpts()
-        queue_options.register(self.conf)
+        # A group of its own, for oslo.config shares one between all that register it, with the values that are set.
+        self.conf.register_group(cfg.OptGroup(queue_options.GROUP.name))
+        self.conf.register_opts(queue_options.OPTIONS, group=queue_options.GROUP.name)
         self.conf([], default_config_files=[])
         self.options(settle_s=SETTLE_S, launch_threads=1, retry_pause_s=PERIOD_S)
         self.terms = Terms(database)

@@ -7,14 +7,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from oslo_config import cfg
 from oslo_log import log
 
+from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.core.queued import QueuedTask, QueuePlan, Start, TaskState
-from hybrid_sched.db import DatabaseError
 from hybrid_sched.interfaces.launcher import (
     CloudUnavailable,
     Launched,
@@ -28,6 +28,18 @@ LOG = log.getLogger(__name__)
 
 _SUPERVISED = frozenset({TaskState.LAUNCHING, TaskState.RUNNING, TaskState.ENDING})
 _FORGET_PERIOD_S = 600.0
+
+
+#: Group of the options with which each framework is launched.
+_GROUPS = {HYPERVISOR: "nova", CONTAINER: "zun"}
+
+
+def no_credentials(framework: str) -> str:
+    """Say why nothing of a framework can be launched."""
+    return (
+        f"The engine has no credentials to launch tasks of framework {framework}: an operator must set "
+        f"[{_GROUPS.get(framework, framework)}] auth_type and what goes with it."
+    )
 
 
 class Tasks(Protocol):
@@ -46,21 +58,29 @@ class Tasks(Protocol):
         """Remove tasks that ended before a time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What the planner says of one round.
+
+    :param plan: what starts, for whom room is held, and why the others wait.
+    :param hopeless: a sentence for each waiting task that can start no more.
+    """
+
+    plan: QueuePlan = field(default_factory=QueuePlan)
+    hopeless: Mapping[str, str] = field(default_factory=dict)
+
+
 class Planner(Protocol):
     """Says what starts now."""
 
-    def plan(
-        self, tasks: Sequence[QueuedTask], launchable: Collection[str], now_s: float
-    ) -> QueuePlan:
+    def plan(self, tasks: Sequence[QueuedTask], blocked: Mapping[str, str], now_s: float) -> Round:
         """Plan a round.
 
         :param tasks: all that are in no final state.
-        :param launchable: uuids of those that may be started.
+        :param blocked: a sentence for each waiting task that cannot be launched now, whatever room there is.
         :param now_s: Unix time.
+        :raises DatabaseError: when the database cannot be used.
         """
-
-    def hopeless(self, tasks: Sequence[QueuedTask], now_s: float) -> Mapping[str, str]:
-        """Name the waiting tasks that can start no more, each with a sentence that says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +107,7 @@ class QueueRunner:
     :param clock_s: Unix time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what it works on
         self,
         conf: cfg.ConfigOpts,
         tasks: Tasks,
@@ -127,13 +147,6 @@ class QueueRunner:
         remains: set[str] = set()
         if tasks or now_s < self._watch_until_s:
             remains = self._supervise(tasks, now_s)
-        for uuid, text in self._planner.hopeless(list(tasks.values()), now_s).items():
-            task = tasks[uuid]
-            self._write(
-                tasks,
-                task,
-                replace(task, state=TaskState.FAILED, ended_at_s=now_s, text=text),
-            )
         self._plan_and_launch(tasks, remains, now_s)
         for framework in self._launchers.keys() - self._down.keys():
             if self._said.pop(framework, None):
@@ -142,7 +155,6 @@ class QueueRunner:
 
     def _supervise(self, tasks: dict[str, QueuedTask], now_s: float) -> set[str]:
         """Look at what there is; gives the keys of tasks of which something is left that must go first."""
-        rules = self._rules()
         remains: set[str] = set()
         for framework, launcher in self._launchers.items():
             mine = [t for t in tasks.values() if t.framework == framework]
@@ -158,7 +170,7 @@ class QueueRunner:
                 if each.key:
                     by_key[each.key].append(each)
             for task in watched:
-                self._judge(tasks, task, by_key, seen, rules, now_s)
+                self._judge(tasks, task, by_key, seen, now_s)
             remains |= self._delete_strays(tasks, framework, by_key)
         return remains
 
@@ -168,7 +180,6 @@ class QueueRunner:
         task: QueuedTask,
         by_key: Mapping[str, list[Launched]],
         seen: Mapping[str, Launched],
-        rules: Rules,
         now_s: float,
     ) -> None:
         found = list(by_key.get(task.uuid, ()))
@@ -182,7 +193,7 @@ class QueueRunner:
             except CloudUnavailable as fault:
                 self._is_down(task.framework, str(fault))
                 return
-        verdict = supervise(task, found, now_s, rules, self._failures[task.uuid])
+        verdict = supervise(task, found, now_s, self._rules(), self._failures[task.uuid])
         if verdict.failed:
             self._failures[task.uuid] += 1
         elif verdict.task.state is not TaskState.LAUNCHING:
@@ -223,22 +234,33 @@ class QueueRunner:
     def _plan_and_launch(
         self, tasks: dict[str, QueuedTask], remains: Collection[str], now_s: float
     ) -> None:
-        launchable = {
-            uuid
+        blocked = {
+            uuid: text
             for uuid, task in tasks.items()
-            if task.state is TaskState.WAITING
-            and uuid not in remains
-            and task.framework in self._launchers
-            and task.framework not in self._down
+            if task.state is TaskState.WAITING and (text := self._blocks(task, remains))
         }
-        self.newest_plan = self._planner.plan(list(tasks.values()), launchable, now_s)
+        planned = self._planner.plan(list(tasks.values()), blocked, now_s)
+        self.newest_plan = planned.plan
+        for uuid, text in planned.hopeless.items():
+            failed = replace(tasks[uuid], state=TaskState.FAILED, ended_at_s=now_s, text=text)
+            self._write(tasks, tasks[uuid], failed)
         begun = []
-        for start in self.newest_plan.starts:
+        for start in planned.plan.starts:
             task = tasks.get(start.task)
-            if start.task in launchable and task is not None:
+            if task is not None and task.state is TaskState.WAITING and task.uuid not in blocked:
                 begun += self._begin(tasks, task, start, now_s)
         if begun:
             self._launch(tasks, begun, now_s)
+
+    def _blocks(self, task: QueuedTask, remains: Collection[str]) -> str:
+        """Say what keeps a waiting task from being launched, whatever room there is; empty when nothing does."""
+        if task.framework not in self._launchers:
+            return no_credentials(task.framework)
+        if task.framework in self._down:
+            return f"It waits for its service: {self._down[task.framework]}"
+        if task.uuid in remains:
+            return "What is left of its last launch is being deleted."
+        return ""
 
     def _begin(
         self, tasks: dict[str, QueuedTask], task: QueuedTask, start: Start, now_s: float
@@ -356,4 +378,3 @@ class QueueRunner:
         if self._said.get(about) != text:
             self._said[about] = text
             LOG.warning("%s", text)
-

@@ -109,7 +109,6 @@ def _without_server(task: QueuedTask, now_s: float) -> Verdict:
 def _launching(
     task: QueuedTask, mine: Launched, now_s: float, rules: Rules, failures: int
 ) -> Verdict:
-    remains = () if mine.phase is Phase.GONE else (mine.uuid,)
     if task.cancelling:
         return _cancel(task, mine, now_s)
     if mine.phase in {Phase.RUNNING, Phase.ENDED}:
@@ -124,44 +123,43 @@ def _launching(
         if mine.phase is Phase.ENDED:
             return _running(running, mine, now_s, rules, failures)
         return Verdict(running)
-    if mine.phase is Phase.BUILDING:
-        if not mine.created_at_s or now_s - mine.created_at_s < rules.launch_timeout_s:
-            return Verdict(task)
-        text = f"It was not built within {rules.launch_timeout_s:g} s."
-    elif mine.phase is Phase.GONE:
-        text = "It was deleted before it ran."
-    elif mine.no_room:
+    if mine.phase is Phase.BUILDING and (
+        not mine.created_at_s or now_s - mine.created_at_s < rules.launch_timeout_s
+    ):
+        return Verdict(task)
+    remains = () if mine.phase is Phase.GONE else (mine.uuid,)
+    if mine.no_room:
         back = _back(task, mine.text, now_s, rules, failures, counted=False)
-        return Verdict(back, remains, failed=True)
     else:
-        text = mine.text
-    return Verdict(_attempt_failed(task, text, now_s, rules, failures), remains, failed=True)
+        text = {
+            Phase.BUILDING: f"It was not built within {rules.launch_timeout_s:g} s.",
+            Phase.GONE: "It was deleted before it ran.",
+        }.get(mine.phase, mine.text)
+        back = _attempt_failed(task, text, now_s, rules, failures)
+    return Verdict(back, remains, failed=True)
 
 
 def _running(
     task: QueuedTask, mine: Launched, now_s: float, _rules: Rules, _failures: int
 ) -> Verdict:
-    kept = bool(task.spec.get("keep"))
-    remains = () if kept else (mine.uuid,)
     if task.cancelling:
         return _cancel(task, mine, now_s)
-    match mine.phase:
-        case Phase.GONE:
-            text = "It was deleted while it ran, and not by the queue."
-            return Verdict(_final(task, TaskState.FAILED, now_s, text))
-        case Phase.FAILED:
-            return Verdict(_final(task, TaskState.FAILED, now_s, mine.text), remains)
-        case Phase.ENDED if mine.exit_code:
-            text = f"It ended with exit code {mine.exit_code}."
-            return Verdict(_final(task, TaskState.FAILED, now_s, text), remains)
-        case Phase.ENDED if kept:
-            return Verdict(_final(task, TaskState.DONE, now_s, "It has ended and is kept."))
-        case Phase.ENDED:
-            return Verdict(_end(task, "It has ended and is being deleted."), remains)
-    if task.stop_after_s is not None and now_s - task.started_at_s >= task.stop_after_s:
+    if mine.phase in {Phase.BUILDING, Phase.RUNNING}:
+        if task.stop_after_s is None or now_s - task.started_at_s < task.stop_after_s:
+            return Verdict(task)
         text = f"It has run for {task.stop_after_s:g} s, as declared, and is being deleted."
         return Verdict(_end(task, text), (mine.uuid,))
-    return Verdict(task)
+    kept = bool(task.spec.get("keep"))
+    if mine.phase is Phase.ENDED and not mine.exit_code:
+        if kept:
+            return Verdict(_final(task, TaskState.DONE, now_s, "It has ended and is kept."))
+        return Verdict(_end(task, "It has ended and is being deleted."), (mine.uuid,))
+    text = {
+        Phase.GONE: "It was deleted while it ran, and not by the queue.",
+        Phase.ENDED: f"It ended with exit code {mine.exit_code}.",
+    }.get(mine.phase, mine.text)
+    remains = () if kept or mine.phase is Phase.GONE else (mine.uuid,)
+    return Verdict(_final(task, TaskState.FAILED, now_s, text), remains)
 
 
 def _ending(

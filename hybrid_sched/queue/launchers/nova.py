@@ -37,6 +37,7 @@ _PHASES = {
     "DELETED": Phase.GONE,
     "SOFT_DELETED": Phase.GONE,
 }
+_SERVICES = {"flavor": "compute", "image": "image", "network": "network"}
 _TOO_MUCH = (403, 413)
 
 
@@ -55,13 +56,7 @@ class NovaLauncher(Launcher):
         """Read the flavor, with the amounts by which its extra specs override it (``resources:CLASS``)."""
         _check_zone(spec)
         name = str(spec["flavor"])
-        with _faults("the flavor"):
-            flavor = self._cloud.compute.find_flavor(name, get_extra_specs=True)
-        if flavor is None:
-            raise LaunchFault(
-                f"flavor: Nova has no flavor {name!r} for this project: name another one.",
-                again=False,
-            )
+        flavor = self._find("flavor", name, get_extra_specs=True)
         extra: Mapping[str, str] = flavor.extra_specs or {}
         try:
             pinned = extra.get("hw:cpu_policy") in {"dedicated", "mixed"}
@@ -146,16 +141,19 @@ class NovaLauncher(Launcher):
             return named
         key = kind, named
         if key not in self._ids:
-            service = {"flavor": "compute", "image": "image", "network": "network"}[kind]
-            with _faults(f"the {kind}"):
-                found = getattr(getattr(self._cloud, service), f"find_{kind}")(named)
-            if found is None:
-                raise LaunchFault(
-                    f"{kind}: there is no {kind} {named!r} for this project: name another one.",
-                    again=False,
-                )
-            self._ids[key] = str(found.id)
+            self._ids[key] = str(self._find(kind, named).id)
         return self._ids[key]
+
+    def _find(self, kind: str, name: str, **options: object) -> Any:
+        find = getattr(getattr(self._cloud, _SERVICES[kind]), f"find_{kind}")
+        with _faults(f"the {kind}"):
+            try:
+                return find(name, ignore_missing=False, **options)
+            except exceptions.NotFoundException:
+                raise LaunchFault(
+                    f"{kind}: there is no {kind} {name!r} for this project: name another one.",
+                    again=False,
+                ) from None
 
 
 def nova_launcher(conf: cfg.ConfigOpts) -> NovaLauncher | None:

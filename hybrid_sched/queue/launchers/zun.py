@@ -152,7 +152,9 @@ class ZunLauncher(Launcher):
             if not page or not answer.get("next"):
                 return found
             params = {"limit": str(_PAGE), "marker": page[-1].uuid}
-        raise CloudUnavailable(f"GET {_PATH} of container: there are more than {_MOST_PAGES} pages.")
+        raise CloudUnavailable(
+            f"GET {_PATH} of container: there are more than {_MOST_PAGES} pages."
+        )
 
     def _look_at(self, uuid: str) -> Launched:
         try:

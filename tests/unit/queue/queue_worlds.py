@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fake_cloud import FakeCloud, Killed
@@ -11,12 +11,12 @@ from oslo_config import cfg
 
 from hybrid_sched.conf import queue as queue_options
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
-from hybrid_sched.core.queued import FINAL_STATES, QueuedTask, QueuePlan, Start, TaskState
+from hybrid_sched.core.queued import QueuedTask, QueuePlan, Start, TaskState
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.db import Database
 from hybrid_sched.db.tasks import TaskStore
 from hybrid_sched.db.terms import Terms
-from hybrid_sched.queue.runner import QueueRunner
+from hybrid_sched.queue.runner import QueueRunner, Round
 
 PERIOD_S = 5.0
 SETTLE_S = 20.0
@@ -27,19 +27,24 @@ class InOrder:
 
     def __init__(self) -> None:
         self.doomed: dict[str, str] = {}
+        self.blocked: dict[str, str] = {}
 
-    def plan(
-        self, tasks: Sequence[QueuedTask], launchable: Collection[str], now_s: float
-    ) -> QueuePlan:
-        ready = [
-            task for task in tasks if task.uuid in launchable and task.not_before_s <= now_s
+    def plan(self, tasks: Sequence[QueuedTask], blocked: Mapping[str, str], now_s: float) -> Round:
+        self.blocked = dict(blocked)
+        waiting = sorted(
+            (task for task in tasks if task.state is TaskState.WAITING),
+            key=lambda task: task.position,
+        )
+        starts = [
+            Start(task.uuid, "h1", "It is its turn.")
+            for task in waiting
+            if not {task.uuid} & (blocked.keys() | self.doomed.keys())
+            and task.not_before_s <= now_s
         ]
-        ready.sort(key=lambda task: task.position)
-        return QueuePlan(tuple(Start(task.uuid, "h1", "It is its turn.") for task in ready))
-
-    def hopeless(self, tasks: Sequence[QueuedTask], now_s: float) -> Mapping[str, str]:
-        waiting = {task.uuid for task in tasks if task.state is TaskState.WAITING}
-        return {uuid: text for uuid, text in self.doomed.items() if uuid in waiting}
+        hopeless = {
+            task.uuid: self.doomed[task.uuid] for task in waiting if task.uuid in self.doomed
+        }
+        return Round(QueuePlan(tuple(starts)), hopeless)
 
 
 class World:
@@ -134,7 +139,3 @@ class World:
     def settle(self) -> None:
         """Run rounds until whatever was left over is gone."""
         self.rounds(int(3 * SETTLE_S / PERIOD_S))
-
-
-def is_final(task: QueuedTask) -> bool:
-    return task.state in FINAL_STATES

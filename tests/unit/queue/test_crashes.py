@@ -15,9 +15,8 @@ from queue_worlds import World
 from hybrid_sched.core.cluster import CONTAINER
 from hybrid_sched.core.queued import QueuedTask, TaskState
 from hybrid_sched.db import Database
+from hybrid_sched.db.schema import QUEUED_TASKS
 from hybrid_sched.db.tasks import TaskStore
-
-_TABLE = "queued_tasks"
 
 
 class FragileStore(TaskStore):
@@ -64,7 +63,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Database:
 
 
 def fresh_world(database: Database, gaps: list[int], room: int) -> tuple[World, Fate]:
-    database.write(lambda connection: connection.exec_driver_sql(f"DELETE FROM {_TABLE}"))
+    database.write(lambda connection: connection.execute(QUEUED_TASKS.delete()))
     world = World(database, room=room)
     fate = Fate(gaps)
     world.store = FragileStore(database, fate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from fake_cloud import Killed
@@ -67,9 +68,9 @@ def test_what_found_no_room_is_deleted_and_waits_longer_each_time_without_being_
         elif task.state is TaskState.WAITING:
             assert task.attempts == 0
             assert task.text.startswith("No valid host was found. It is launched again after")
-    gaps = [after - before for before, after in zip(pauses, pauses[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(pauses)]
     assert len(gaps) >= 3
-    assert all(later >= 2 * earlier - PERIOD_S for earlier, later in zip(gaps, gaps[1:], strict=False))
+    assert all(later >= 2 * earlier - PERIOD_S for earlier, later in pairwise(gaps))
     world.guests.room = 1
     world.until_all_ended()
     assert world.state(uuid) is TaskState.DONE
@@ -407,6 +408,7 @@ def test_a_task_whose_framework_has_no_credentials_waits(world: World) -> None:
     world.launchers.pop(HYPERVISOR)
     world.rounds(2)
     assert world.state(uuid) is TaskState.WAITING
+    assert "must set [nova] auth_type" in world.planner.blocked[uuid]
 
 
 def test_what_the_planner_calls_hopeless_fails_with_its_sentence(world: World) -> None:

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+from collections import Counter
 from typing import Any
 
 import yaml
@@ -38,11 +41,16 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc] # has no annotations
 
 
 def load(text: str) -> object:
-    """Read a text of one document, of plain values only; JSON is YAML too.
+    """Read a text of one document, of plain values only.
+
+    JSON is read as what it is: YAML takes its pairs of surrogates for two characters, and ``1e3`` for a string.
 
     :raises BadYaml: when it cannot be read.
     """
     try:
+        if text.lstrip().startswith("{"):
+            with contextlib.suppress(json.JSONDecodeError):
+                return json.loads(text, object_pairs_hook=_object)
         return yaml.load(text, _Loader)  # noqa: S506 - it is a safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -51,9 +59,21 @@ def load(text: str) -> object:
         raise BadYaml(f"{where}{said or 'it is no YAML'}") from None
     except RecursionError:
         raise BadYaml("it is nested too deeply: write it flat") from None
+    except BadYaml:
+        raise
     # A date or a number that Python cannot hold, and characters that YAML does not take.
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise BadYaml(str(error).splitlines()[0] if str(error) else "it is no YAML") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = next(
+            name for name, count in Counter(name for name, _ in pairs).items() if count > 1
+        )
+        raise BadYaml(f"the key {twice[:60]!r} is there twice: keep one of them")
+    return made
 
 
 def _at(node: Any, problem: str) -> yaml.MarkedYAMLError:

@@ -134,8 +134,13 @@ class TaskQueue:
     def _demands(
         self, tasks: Sequence[QueuedTask], faults: Faults
     ) -> dict[tuple[object, ...], Resources]:
-        demands = {}
-        for key, task in {demand_key(task): task for task in reversed(tasks)}.items():
+        demands: dict[tuple[object, ...], Resources] = {}
+        for task in tasks:
+            key = demand_key(task)
+            if key in demands:
+                continue
+            # One that cannot be had is not asked for again, either.
+            demands[key] = NOTHING
             try:
                 demands[key] = self._resolve(replace(task, demand=NOTHING)).demand
             except BadTask as fault:

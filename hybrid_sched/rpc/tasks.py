@@ -38,6 +38,10 @@ def queued_task_to_wire(task: QueuedTask) -> Wire:
         changed["after"] = list(task.after)
     if "state" in changed:
         changed["state"] = task.state.value
+    if "text" in changed:
+        # It may repeat what another service has said.
+        line = "".join(letter if letter.isprintable() else " " for letter in task.text)
+        changed["text"] = line[:_LONGEST_TEXT]
     return {
         "uuid": task.uuid,
         "name": task.name,

@@ -116,7 +116,7 @@ class _Shown:
             return
         self._last = what
         if self._bar is not None:
-            self._bar.console.print(what)
+            self._bar.console.print(what, markup=False)
         else:
             self._out.write(f"{what}\n")
             self._out.flush()

@@ -87,10 +87,9 @@ class World:
                 uuid=f"task-{name}",
                 name=name,
                 framework=framework,
-                demand=Resources(vcpu=1),
                 kind="kind",
                 submitted_at_s=self.now_s,
-                **fields,
+                **{"demand": Resources(vcpu=1), **fields},
             )
             for name in names
         ]

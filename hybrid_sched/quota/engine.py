@@ -260,6 +260,11 @@ class Engine:
             decided = self._decisions.of(uuid)
             return decided[-1].framework if decided else self._state.framework_of(uuid)
 
+    def placed(self, uuids: Iterable[str]) -> set[str]:
+        """Name those of some guests and containers that are on a host; the next snapshot is charged with them."""
+        with self._lock:
+            return {uuid for uuid in uuids if self._state.is_placed(uuid)}
+
     def doubted_hosts(self) -> set[str]:
         """Name the hosts with a claim of which their agent sees no task."""
         with self._lock:

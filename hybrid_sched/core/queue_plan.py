@@ -154,8 +154,8 @@ class _Planner:
     def _why_never(self, task: QueuedTask, pools: Sequence[str]) -> str:
         if not any(self._rooms[pool].hosts for pool in pools):
             return "No host with a fresh report may take it: check hybrid-sched-agent on the hosts."
-        roomy = [pool for pool in pools if self._rooms[pool].could_ever_hold(task.demand)]
-        if not roomy:
+        large = {pool: self._rooms[pool].scores_that_could_hold(task.demand) for pool in pools}
+        if not any(large.values()):
             asked = ", ".join(
                 f"{float(amount):g} {name}" for name, amount in task.demand.declared().items()
             )
@@ -163,14 +163,12 @@ class _Planner:
                 f"It asks for {asked}, for which no host with a fresh report would have room even if it were empty: "
                 "ask for less, or add a larger host."
             )
-        for pool in roomy:
-            scores = {room.host.score for room in self._rooms[pool].hosts}
-            granted = (
-                self._charges[pool].ever_granted(task.framework, task.demand, score)
-                for score in sorted(scores)
-            )
-            if any(granted):
-                return ""
+        if any(
+            self._charges[pool].ever_granted(task.framework, task.demand, score)
+            for pool, scores in large.items()
+            for score in scores
+        ):
+            return ""
         return (
             f"It asks for more than framework {task.framework} could hold if nothing else ran: ask for less, or raise the "
             "weight of the framework or what others lend."

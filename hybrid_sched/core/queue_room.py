@@ -249,6 +249,9 @@ class PoolRooms:
             free = subtract(host.free, uncounted)
             self.hosts.append(HostRoom(host, len(self.hosts), free, list(there)))
         self._rows: npt.NDArray[np.float64] = np.empty((len(self.hosts), _LENGTH))
+        self._by_score: dict[Number, list[HostRoom]] = {}
+        for room in self.hosts:
+            self._by_score.setdefault(room.host.score, []).append(room)
         self._held: dict[int, HostRoom] = {}
         # Demands for which no host without a hold has room.
         self._hopeless: set[Vector] = set()
@@ -284,9 +287,13 @@ class PoolRooms:
             return True
         return any(_fits(room.needs(demand), room.endless_room()) for room in self._held.values())
 
-    def could_ever_hold(self, demand: Vector) -> bool:
-        """Say whether any host would have room if it were empty."""
-        return any(room.could_ever_hold(demand) for room in self.hosts)
+    def scores_that_could_hold(self, demand: Vector) -> tuple[Number, ...]:
+        """Give the scores of the hosts that would have room if they were empty, smallest first."""
+        return tuple(
+            score
+            for score, rooms in sorted(self._by_score.items())
+            if any(room.could_ever_hold(demand) for room in rooms)
+        )
 
     def gone_by(self, room: HostRoom, opening: Opening) -> dict[str, Vector]:
         """Sum up by framework what will have ended when a task starts on a host, scored.

@@ -278,3 +278,17 @@ def test_a_slower_host_costs_the_share_less() -> None:
     slow = host("slow", score=Fraction(1, 2))
     cluster = snapshot([host("fast", containers_mb=60), slow], lending={HYPERVISOR: 0})
     assert starts(plan(cluster, [queued("c", 30)])) == {"c": "slow"}
+
+
+def test_no_room_is_held_that_no_share_will_be_there_to_use() -> None:
+    hosts = [host("a", guests_mb=100), host("b", containers_mb=50)]
+    cluster = snapshot(hosts, lending={HYPERVISOR: 0})
+    occupants = [on("a", 100, 1400, HYPERVISOR), on("b", 50, None)]
+    made = plan(cluster, [queued("c", 60)], occupants)
+    assert not made.holds
+    assert made.waits["c"].startswith(
+        "It waits for the share: framework container would hold 55.0 %"
+    )
+    # What will have ended by then is taken off.
+    occupants[1] = on("b", 50, 1300)
+    assert held(plan(cluster, [queued("c", 60)], occupants)) == {"c": ("b", 1300)}

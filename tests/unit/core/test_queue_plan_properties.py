@@ -23,12 +23,12 @@ FRAMEWORKS = st.sampled_from([HYPERVISOR, CONTAINER])
 
 
 @st.composite
-def queues(draw: st.DrawFn, largest: int = 110, *, known: bool = False) -> tuple[QueuedTask, ...]:
+def queues(draw: st.DrawFn) -> tuple[QueuedTask, ...]:
     """Draw tasks of any size, some with a duration."""
-    lengths = st.integers(1, 50) if known else st.none() | st.integers(1, 50)
+    lengths = st.none() | st.integers(1, 50)
     rows = draw(
         st.lists(
-            st.tuples(FRAMEWORKS, st.integers(1, largest), lengths, st.integers(0, 1)), max_size=14
+            st.tuples(FRAMEWORKS, st.integers(1, 110), lengths, st.integers(0, 1)), max_size=14
         )
     )
     return in_turn(
@@ -176,12 +176,52 @@ def test_keys_of_backlogged_frameworks_differ_by_one_task_at_most(
         assert abs(keys[HYPERVISOR] - keys[CONTAINER]) <= step
 
 
-@given(queues(largest=100, known=True), st.integers(1, 3))
+@st.composite
+def mixed_queues(draw: st.DrawFn) -> tuple[QueuedTask, ...]:
+    """Draw tasks of two resources that all say how long they run."""
+    rows = draw(
+        st.lists(
+            st.tuples(
+                FRAMEWORKS,
+                st.integers(0, 12),
+                st.integers(1, 70),
+                st.integers(1, 30),
+                st.integers(0, 1),
+            ),
+            max_size=20,
+        )
+    )
+    return in_turn(
+        *[
+            dataclasses.replace(
+                queued(f"t{i}", 0, framework, duration_s=length, priority=priority),
+                demand=Resources(vcpu=vcpu, memory_mb=memory_mb),
+            )
+            for i, (framework, vcpu, memory_mb, length, priority) in enumerate(rows)
+        ]
+    )
+
+
+MIXED_HOSTS = st.lists(
+    st.tuples(
+        st.sampled_from([8, 16]), st.sampled_from([50, 100]), st.sampled_from([1, Fraction(1, 2)])
+    ),
+    min_size=1,
+    max_size=3,
+).map(
+    lambda rows: [
+        Host(f"h{i}", Resources(vcpu=vcpu, memory_mb=memory_mb), score)
+        for i, (vcpu, memory_mb, score) in enumerate(rows)
+    ]
+)
+
+
+@given(MIXED_HOSTS, mixed_queues())
 @settings(deadline=None)
-def test_with_true_estimates_no_promise_is_broken_and_everything_runs(
-    tasks: Sequence[QueuedTask], count: int
+def test_with_true_estimates_nobody_starts_later_than_the_room_held_for_it_promised(
+    hosts: list[Host], tasks: Sequence[QueuedTask]
 ) -> None:
-    cluster = Cluster([host(f"h{index}") for index in range(count)])
+    cluster = Cluster(hosts)
     cluster.submit(tasks)
     promised: dict[str, float] = {}
     cluster.step()
@@ -190,12 +230,33 @@ def test_with_true_estimates_no_promise_is_broken_and_everything_runs(
             # A hold may only get earlier.
             assert cluster.now_s <= hold.from_s <= promised.get(hold.task, hold.from_s)
             promised[hold.task] = hold.from_s
-        if not cluster.waiting:
+        if not cluster.running:
             break
         cluster.go_to(cluster.next_end_s())
         cluster.step()
     for task, from_s in promised.items():
         assert cluster.started_s[task] <= from_s
+
+
+@given(MIXED_HOSTS, mixed_queues(), LENDING, st.booleans(), st.data())
+@settings(deadline=None)
+def test_whatever_the_estimates_all_run_that_ever_can(
+    hosts: list[Host],
+    tasks: Sequence[QueuedTask],
+    lending: dict[str, int],
+    told: bool,
+    data: st.DataObject,
+) -> None:
+    cluster = Cluster(hosts, picture=lambda shown: snapshot(shown, lending=lending))
+    cluster.lasts_s = {task.uuid: data.draw(st.integers(1, 60)) for task in tasks}
+    cluster.submit(
+        dataclasses.replace(task, duration_s=task.duration_s if told else None) for task in tasks
+    )
+    made = cluster.step()
+    while cluster.running:
+        cluster.go_to(cluster.next_end_s())
+        made = cluster.step()
+    assert all(text.startswith("It asks for") for text in made.waits.values())
 
 
 @given(

@@ -50,7 +50,7 @@ def _distinct(rows: Integers) -> tuple[Integers, list[int]]:
     """Give the distinct rows, and for each row which of them it is."""
     index: dict[tuple[int, ...], int] = {}
     of_row = [index.setdefault(tuple(row), len(index)) for row in rows.tolist()]
-    return np.array(list(index), dtype=rows.dtype).reshape(len(index), -1), of_row
+    return np.array(list(index), dtype=rows.dtype).reshape(len(index), rows.shape[1]), of_row
 
 
 def _volume_bound(wanted: Integers, rooms: Integers) -> int:

@@ -42,7 +42,7 @@ class Instance:
 
         :raises ValueError: when rows differ in length, or a demand is negative.
         """
-        length = len(tasks[0]) if len(tasks) else len(hosts[0]) if len(hosts) else 0
+        length = _length(tasks) or _length(hosts)
         demand, demand_scales = _integers(tasks, length)
         room, room_scales = _integers(hosts, length)
         scales = tuple(
@@ -83,6 +83,12 @@ class Instance:
         return tuple(zip(*columns, strict=True))
 
 
+def _length(rows: Rows) -> int:
+    if isinstance(rows, np.ndarray):
+        return int(rows.shape[-1])
+    return len(rows[0]) if len(rows) else 0
+
+
 def column_sums(rows: Integers) -> list[int]:
     """Add up each column."""
     # Numpy is slow to add up short rows.
@@ -93,7 +99,9 @@ def _integers(rows: Rows, length: int) -> tuple[Integers, tuple[int, ...]]:
     """Give the rows as integers, and how many of them make one unit of each resource."""
     if isinstance(rows, np.ndarray):
         if rows.ndim != 2 or rows.shape[1] != length:
-            raise ValueError(f"an array of shape {rows.shape} is not a row of {length} a task")
+            raise ValueError(
+                f"an array of shape {rows.shape} has no {length} columns, one a resource"
+            )
         if np.issubdtype(rows.dtype, np.signedinteger):
             return rows.astype(np.int64, copy=False), (1,) * length
         rows = [tuple(row) for row in rows.tolist()]

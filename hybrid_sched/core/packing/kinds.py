@@ -23,7 +23,9 @@ class Kinds:
         members: dict[tuple[int, ...], list[int]] = {}
         for task, demand in enumerate(map(tuple, tasks.tolist())):
             members.setdefault(demand, []).append(task)
-        self.demand: Integers = np.array(list(members), dtype=tasks.dtype).reshape(len(members), -1)
+        self.demand: Integers = np.array(list(members), dtype=tasks.dtype).reshape(
+            -1, tasks.shape[1]
+        )
         self.count: Indices = np.array([len(of_kind) for of_kind in members.values()])
         # The first task of a kind is taken first.
         self._members = [of_kind[::-1] for of_kind in members.values()]

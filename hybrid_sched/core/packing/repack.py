@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import heapq
 import random
 from collections.abc import Sequence
 
@@ -17,6 +18,8 @@ from hybrid_sched.core.resources import fits
 
 # Tasks taken off a host and placed again, over the whole search.
 _EFFORT = 250_000
+# In several dimensions a move takes longer and gains less.
+_SEVERAL = 6
 # Hosts that are emptied together, and about how many tasks they may have.
 _MOST_HOSTS = 8
 _POOL = 30
@@ -54,7 +57,8 @@ class Repack(Packer):
             if len(best) <= bound:
                 break
         search = _Search(instance, best or {})
-        search.run(bound, self._effort)
+        effort = self._effort if len(instance.scales) == 1 else self._effort // _SEVERAL
+        search.run(bound, effort)
         return _packing(instance, search.bins)
 
 
@@ -71,6 +75,8 @@ class _Search:
         self._demand: list[Demand] = [tuple(row) for row in kinds.demand.tolist()]
         self._rooms: list[Demand] = [tuple(row) for row in instance.hosts.tolist()]
         self._weights = share_weights(instance.pool())
+        # What one unit of each resource is of all there is.
+        self._part = [1 / amount if amount > 0 else 0.0 for amount in instance.pool()]
         self._sizes = [self._size(demand) for demand in self._demand]
         self._total_room = [self._size(room) for room in self._rooms]
         self.bins = {host: list(placed) for host, placed in filling.items()}
@@ -94,7 +100,7 @@ class _Search:
                 self._keep(hosts, packed)
 
     def _choose(self) -> list[int]:
-        emptiest = sorted(self._loads, key=self._loads.__getitem__)[:_EMPTIEST]
+        emptiest = heapq.nsmallest(_EMPTIEST, self._loads, key=self._loads.__getitem__)
         first = self._random.choice(emptiest)
         others = list(self.bins)
         chosen, tasks = [first], len(self.bins[first])
@@ -134,11 +140,11 @@ class _Search:
 
     def _fill_by_room(self, pool: list[int], room: Demand) -> list[int]:
         """Fill by the dot product with the room, the weights of resources drawn at random."""
-        factors = [w * (0.2 + self._random.random()) for w in self._weights]
+        factors = [part * (0.2 + self._random.random()) for part in self._part]
         placed: list[int] = []
         demand = self._demand
         while True:
-            pull = [f * r * w for f, r, w in zip(factors, room, self._weights, strict=True)]
+            pull = [f * r * part for f, r, part in zip(factors, room, self._part, strict=True)]
             if not placed:
                 pull = factors
             best, most = -1, -1.0

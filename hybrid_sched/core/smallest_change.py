@@ -3,8 +3,9 @@
 
 What *smallest* means:
 
-- a demand: the fewest resources are reduced. One alone is reduced by as few whole units as possible; several together to the
-  same part of what is asked, in thousandths.
+- a demand: the fewest resources are reduced. One alone is reduced by as few whole units as possible; several to the same
+  part of what is asked, in thousandths, and then each, in the order of the vector, raised again by as many whole units as are
+  let in.
 - a weight: in steps of a power of ten that is at most a thousandth of the weight as it is.
 - a task that moves or ends: the one with the least dominant share of its pool, then the first by uuid and host.
 
@@ -17,6 +18,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import cached_property
 from itertools import combinations
 
 from hybrid_sched.core.changes import EndChange, FlavorChange, MoveChange, WeightChange
@@ -82,7 +84,15 @@ class Search:
             if host.fresh:
                 key = snapshot.pool_of(name).name, host.score
                 self._classes.setdefault(key, []).append(host)
-        self._room = {key: self._room_of(hosts) for key, hosts in self._classes.items()}
+        self._slots = {
+            host.name: slots(host, request.demand)
+            for hosts in self._classes.values()
+            for host in hosts
+        }
+        self._room = {
+            key: sum(self._slots[host.name] for host in hosts)
+            for key, hosts in self._classes.items()
+        }
         self._allowed = self._allowed_in(snapshot.pools)
 
     def flavors(self) -> list[FlavorChange]:
@@ -105,64 +115,91 @@ class Search:
     def move(self) -> MoveChange | None:
         """Give the smallest movable task that, on another host, leaves room; None when there is none."""
         missing = self._request.count - self._room_in(self._allowed)
-        candidates = (
-            (host, task, gain)
-            for key, hosts in self._classes.items()
-            if self._allowed[key]
-            for host in hosts
-            for task in self._tasks_of(host.name)
-            if task.movable and (gain := self._gain(host, task)) >= missing
-        )
-        in_order = sorted(candidates, key=lambda each: self._size(each[0], each[1]))
-        for host, task, gain in in_order[:_MOST_MOVES_TRIED]:
-            target = self._target(host, task, gain - missing)
-            if target is None:
+        tried = 0
+        for key, host, task in self._tasks:
+            if not (task.movable and self._allowed[key]):
                 continue
-            moved = with_task_moved(self._snapshot, self._policies_of, host.name, target, task)
-            if moved is not None and (goes_to := self._host_in(moved)):
-                return MoveChange(task, host.name, target, goes_to)
+            gain = self._gain(host, task)
+            if gain < missing:
+                continue
+            target = self._target(host, task, gain - missing)
+            if target is not None:
+                moved = with_task_moved(self._snapshot, self._policies_of, host.name, target, task)
+                if moved is not None and (goes_to := self._host_in(moved)):
+                    return MoveChange(task, host.name, target, goes_to)
+            tried += 1
+            if tried == _MOST_MOVES_TRIED:
+                break
         return None
 
     def end(self) -> EndChange | None:
         """Give the smallest task whose end leaves room; None when there is none."""
-        pools: dict[tuple[object, ...], dict[_Class, bool]] = {}
-        candidates = (
-            (key, host, task)
-            for key, hosts in self._classes.items()
-            for host in hosts
-            for task in self._tasks_of(host.name)
-        )
-        for key, host, task in sorted(candidates, key=lambda each: self._size(each[1], each[2])):
-            kind = (*key, task.framework, task.demand)
-            ended = None
-            if kind not in pools:
+        # To the share, the ends of tasks of one framework and demand on hosts of one score are one.
+        after: dict[tuple[object, ...], Mapping[_Class, bool]] = {}
+        for key, host, task in self._tasks:
+            kind = (key, task.framework, task.demand)
+            if kind not in after:
                 ended = without_task(self._snapshot, self._policies_of, host.name, task)
                 if ended is None:
                     continue
-                pools[kind] = self._allowed_in(ended.pools)
-            room = self._room_in(pools[kind])
-            if pools[kind][key]:
-                room += self._gain(host, task)
+                after[kind] = self._allowed_in(ended.pools)
+            allowed = after[kind]
+            room = self._room_in(allowed) + (self._gain(host, task) if allowed[key] else 0)
             if room < self._request.count:
                 continue
-            ended = ended or without_task(self._snapshot, self._policies_of, host.name, task)
+            ended = without_task(self._snapshot, self._policies_of, host.name, task)
             if ended is not None and (goes_to := self._host_in(ended)):
                 return EndChange(task, host.name, goes_to)
         return None
 
+    @cached_property
+    def _tasks(self) -> list[tuple[_Class, Host, Task]]:
+        """All tasks on the candidates, the smallest first."""
+        found = [
+            (key, host, task)
+            for key, hosts in self._classes.items()
+            for host in hosts
+            for task in self._tasks_of(host.name)
+        ]
+        # Shares are compared once for each demand, not for each task.
+        shares = {(pool, task.demand): Fraction(0) for (pool, _), _, task in found}
+        for pool, demand in shares:
+            capacity = self._snapshot.pools[pool].capacity
+            shares[pool, demand] = Fraction(dominant_share(demand, capacity))
+        place = {share: number for number, share in enumerate(sorted(set(shares.values())))}
+        places = {kind: place[share] for kind, share in shares.items()}
+        found.sort(
+            key=lambda each: (places[each[0][0], each[2].demand], each[2].uuid, each[1].name)
+        )
+        return found
+
     def _reduced(self, which: Sequence[int]) -> Resources | None:
         """Reduce some resources as little as helps; None when that cannot help."""
-        demand = self._request.demand
+        asked = self._request.demand
+        if len(which) == 1:
+            return self._raised(asked, which[0], at_least=1)
 
         def part(step: int) -> Resources:
-            return demand._replace(**{Resources._fields[r]: _part(demand[r], step) for r in which})
+            return asked._replace(**{Resources._fields[r]: _part(asked[r], step) for r in which})
 
-        def whole(units: int) -> Resources:
-            return demand._replace(**{Resources._fields[which[0]]: units})
+        step = _last(1, _PARTS, lambda step: self._lets_in(part(step)))
+        if step is None:
+            return None
+        demand = part(step)
+        # What need not go to the same part as the others is given back.
+        for resource in which:
+            demand = self._raised(demand, resource, at_least=demand[resource]) or demand
+        return demand
 
-        made, most = (whole, math.ceil(demand[which[0]])) if len(which) == 1 else (part, _PARTS)
-        most_let_in = _last(1, most, lambda step: self._lets_in(made(step)))
-        return None if most_let_in is None else made(most_let_in)
+    def _raised(self, demand: Resources, resource: int, at_least: Number) -> Resources | None:
+        """Ask for as many whole units of a resource as are let in, below what is asked; None where there are none."""
+
+        def with_units(units: int) -> Resources:
+            return demand._replace(**{Resources._fields[resource]: units})
+
+        most = math.ceil(self._request.demand[resource])
+        units = _last(math.ceil(at_least), most, lambda each: self._lets_in(with_units(each)))
+        return None if units is None else with_units(units)
 
     def _as_flavor(self, demand: Resources) -> FlavorChange | None:
         host = try_out(self._snapshot, replace(self._request, demand=demand), self._names).host
@@ -175,9 +212,10 @@ class Search:
         left = request.count
         for (pool, score), hosts in self._classes.items():
             if is_allowed(self._snapshot, self._snapshot.pools[pool], request, score):
-                left -= self._room_of(hosts, demand, left)
-            if left <= 0:
-                return True
+                for host in hosts:
+                    left -= slots(host, demand)
+                    if left <= 0:
+                        return True
         return False
 
     def _weight(self, pool: str) -> WeightChange | None:
@@ -230,17 +268,12 @@ class Search:
         if not self._allowed.get((pool.name, host.score), False):
             return 0
         demand = self._request.demand
-        left = slots(host, demand, subtract(host.free, task.demand))
-        return slots(host, demand) - left
+        return self._slots[host.name] - slots(host, demand, subtract(host.free, task.demand))
 
     def _gain(self, host: Host, task: Task) -> int:
         """Count for how many more tasks of the request there is room without a task."""
-        demand = self._request.demand
-        return slots(host, demand, add(host.free, task.demand)) - slots(host, demand)
-
-    def _size(self, host: Host, task: Task) -> tuple[Number, str, str]:
-        pool = self._snapshot.pool_of(host.name)
-        return dominant_share(task.demand, pool.capacity), task.uuid, host.name
+        room = slots(host, self._request.demand, add(host.free, task.demand))
+        return room - self._slots[host.name]
 
     def _host_in(self, changed: Snapshot) -> str:
         return try_out(changed, self._request, self._names).host
@@ -254,17 +287,6 @@ class Search:
 
     def _room_in(self, allowed: Mapping[_Class, bool]) -> int:
         return sum(room for key, room in self._room.items() if allowed[key])
-
-    def _room_of(
-        self, hosts: Iterable[Host], demand: Resources | None = None, most: int | None = None
-    ) -> int:
-        demand = self._request.demand if demand is None else demand
-        room = 0
-        for host in hosts:
-            room += slots(host, demand)
-            if most is not None and room >= most:
-                break
-        return room
 
 
 def _last(least: int, most: int, holds: Callable[[int], bool]) -> int | None:

@@ -267,8 +267,8 @@ class Engine:
         with self._lock:
             return self._state.tasks_on(host)
 
-    def policies(self) -> CycleRules:
-        """Give the weights and the lending of the last cycle."""
+    def rules(self) -> CycleRules:
+        """Give what decided the shares of the last cycle."""
         with self._lock:
             return _cycle_rules(self._rules, self._inputs or CycleInputs())
 

@@ -113,7 +113,7 @@ class Leader:
             self._transport,
             bus.ENGINE_TOPIC,
             self._conf.coordination.member_id,
-            EngineEndpoint(self._engine, self._set_weight),
+            EngineEndpoint(self._engine, self._set_weight, self._inputs.nova),
         )
         metrics = MetricsServer(self._conf, self._engine)
         self._archive.start()

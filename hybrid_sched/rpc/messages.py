@@ -305,7 +305,7 @@ def decision_to_wire(decision: Decision) -> Wire:
         "refused_by_share": decision.refused_by_share,
         "pool": decision.pool,
         "text": decision.text,
-        "weights": [_signed_to_wire(weight) for weight in decision.weights],
+        "weights": [number_to_wire(weight) for weight in decision.weights],
         "more_hosts": decision.more_hosts,
         "more_refused": decision.more_refused,
     }
@@ -354,12 +354,8 @@ def decision_from_wire(message: object) -> Decision:
     )
 
 
-def _signed_to_wire(number: Number) -> int | str:
-    """Write a weight, which may be negative."""
-    return number_to_wire(number) if type(number) is not int else number
-
-
 def _signed_from_wire(value: object, name: str) -> Number:
+    """Read a weight, which may be negative."""
     if type(value) is int and value < 0:
         return -wire.number_from_wire(-value, name)
     if isinstance(value, str) and value.startswith("-"):

@@ -169,8 +169,8 @@ def test_two_resources_are_reduced_together_where_one_does_not_help() -> None:
     answer = cluster(host("a", 30, 4)).ask(request(60, vcpu=6))
     (found,) = answer.changes
     assert isinstance(found, FlavorChange)
-    # Half of both, in thousandths, and whole units.
-    assert found.demand == mb(30, 3)
+    # Half of both, and then as much as there is.
+    assert found.demand == mb(30, 4)
     assert found.reduced == {"vcpu": 6, "memory_mb": 60}
 
 
@@ -328,12 +328,10 @@ def test_a_change_that_is_named_lets_the_request_in(made: Cluster, asked: Reques
 def test_a_smaller_change_of_demand_or_weight_does_not(made: Cluster, asked: Request) -> None:
     answer = made.ask(asked)
     for change in answer.changes:
-        if isinstance(change, FlavorChange) and len(change.reduced) == 1:
-            (name,) = change.reduced
-            more = getattr(change.demand, name) + 1
-            if more < getattr(asked.demand, name):
-                demand = change.demand._replace(**{name: more})
-                assert not made.lets_in(replace(asked, demand=demand))
+        for name in change.reduced if isinstance(change, FlavorChange) else ():
+            demand = change.demand._replace(**{name: getattr(change.demand, name) + 1})
+            assert fits(demand, asked.demand)
+            assert not made.lets_in(replace(asked, demand=demand))
         if isinstance(change, WeightChange):
             step = Fraction(1)
             while step * 1000 > change.before:

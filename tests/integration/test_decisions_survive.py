@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Site
+from programs import run_manage
 from waiting import wait_until
 
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
@@ -129,3 +130,26 @@ def test_a_database_that_is_locked_holds_up_no_call(site: Site, engine) -> None:
         locked.execute("ROLLBACK")
         locked.close()
     wait_until(lambda: rows(site) == 20, "they are written now", 60)
+
+
+def test_a_database_that_cannot_be_read_is_one_sentence(site: Site, engine) -> None:
+    with sqlite3.connect(site.database_url.removeprefix("sqlite:///")) as connection:
+        connection.execute("ALTER TABLE decisions RENAME TO gone")
+    done = run_manage(engine.config_file, "why", "unknown")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("The quota service cannot answer: The database ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_would_let_a_request_in_is_asked_over_the_bus(site: Site, engine) -> None:
+    site.agent("one")
+    site.wait_for_hosts("one")
+    for framework in (HYPERVISOR, CONTAINER):
+        asked = ("--framework", framework, "--vcpu", "1", "--memory-mb", "1000000000")
+        said = site.ask("why-not", *asked)
+        assert (said["fits"], said["framework"]) == (False, framework)
+        assert [row["rule"] for row in said["hosts"]] == ["host_room"]
+        (change,) = said["changes"]
+        largest = str(change["demand"]["memory_mb"])
+        fits = site.ask("why-not", *asked[:-1], largest)
+        assert (fits["fits"], fits["host"]) == (True, "one")

@@ -262,7 +262,7 @@ class Search:
             and self._loss(pool, host, task) <= spare
         ]
         moving = Request(task.uuid, task.framework, task.demand, is_move=True)
-        return try_out(self._snapshot, moving, names).host or None
+        return try_out(self._snapshot, moving, sorted(names)).host or None
 
     def _loss(self, pool: Pool, host: Host, task: Task) -> int:
         if not self._allowed.get((pool.name, host.score), False):

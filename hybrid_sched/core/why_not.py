@@ -63,7 +63,8 @@ def why_not(
     :param tasks_of: the tasks on a host.
     :param pool: the only one that it may go to; None for any.
     """
-    names = [name for name, host in snapshot.hosts.items() if pool in {None, host.pool}]
+    # Equal hosts go by name.
+    names = [name for name in sorted(snapshot.hosts) if pool in {None, snapshot.hosts[name].pool}]
     trial = try_out(snapshot, request, names)
     hosts = _hosts(snapshot, trial, names)
     if trial.fits:

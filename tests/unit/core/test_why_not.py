@@ -129,6 +129,10 @@ def test_what_fits_is_sent_where_the_order_would(framework: str) -> None:
     assert [(each.host, each.rule) for each in answer.hosts] == [("b", None), ("a", Rule.HOST_ROOM)]
 
 
+def test_equal_hosts_go_by_name() -> None:
+    assert cluster(host("b"), host("a"), host("c")).ask(request(50)).host == "a"
+
+
 def test_each_host_has_its_rule() -> None:
     made = cluster(
         host("full"), host("silent", fresh=False), host("far", pool="gold"), full=[task("t", 90)]

@@ -32,8 +32,8 @@ OPTIONS = [
         "packer",
         default=DEFAULT_PACKER,
         mutable=True,
-        help="Packer that chooses the hosts, by its name in hybrid_sched.packing; the default is the one that measured best. The "
-        "metadata hybrid_packer=NAME of a host aggregate overrides it for the pools of the aggregate's hosts.",
+        help="Packer that chooses the hosts, by its name in hybrid_sched.packing; the default is the one that measured best. "
+        "The metadata hybrid_packer=NAME of a host aggregate overrides it for the pools of the aggregate's hosts.",
     ),
     cfg.IntOpt(
         "max_attempts",

@@ -99,3 +99,14 @@ QUEUED_TASKS = sa.Table(
     sa.UniqueConstraint("state", "position", name="uniq_queued_tasks_state"),
     sa.UniqueConstraint("name", "position", name="uniq_queued_tasks_name"),
 )
+
+#: Steps of requests, each as JSON; ``decided_at`` is Unix time. The key makes a step that is told twice one row.
+DECISIONS = sa.Table(
+    "decisions",
+    METADATA,
+    _column("request_uuid", _NAME, primary_key=True),
+    _column("decided_at", sa.Double, primary_key=True),
+    _column("stage", sa.String(32), primary_key=True),
+    _column("document", sa.Text),
+    sa.Index("ix_decisions_decided_at", "decided_at"),
+)

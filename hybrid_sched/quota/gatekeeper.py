@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from oslo_config import cfg
@@ -13,8 +13,12 @@ from hybrid_sched.conf import client as options
 from hybrid_sched.core.cluster import DEFAULT_POOL, ReserveMode, Snapshot
 from hybrid_sched.core.decision import Decision, Stage
 from hybrid_sched.core.online import Ranking, Role, rank
+from hybrid_sched.core.resources import Number
 from hybrid_sched.core.share_gate import Refusal, Request, Rule, ShareGate, Verdict
 from hybrid_sched.quota.client import QuotaClient, View, client_for_process
+
+# Of pools and scores of hosts: a sentence each.
+_MOST_SHARES_TOLD = 4
 
 
 class Gatekeeper:
@@ -50,8 +54,8 @@ class Gatekeeper:
             text = _unavailable_text(view)
             verdict = _without_snapshot(hosts, text, allow=allow and not _is_bound(view, request))
         else:
-            text = ""
             verdict = ShareGate(snapshot, allow_unreported=allow).judge(request, hosts)
+            text = _share_text(request, verdict)
             if verdict.admitted and not request.is_move:
                 verdict = self._reserved(request, verdict, snapshot)
         self._record(request, Stage.SHARE_GATE, view, verdict.admitted, text, verdict.refused)
@@ -73,7 +77,8 @@ class Gatekeeper:
         # Hosts of one weight keep their order, as in Nova.
         weighed = sorted(zip(ranking.weights, hosts, strict=True), key=lambda each: -each[0])
         best_first = tuple(host for _, host in weighed)
-        self._record(request, Stage.ORDER, view, best_first, ranking.text)
+        weights = tuple(weight for weight, _ in weighed) if snapshot is not None else ()
+        self._record(request, Stage.ORDER, view, best_first, ranking.text, weights=weights)
         return ranking
 
     def _usable(self, view: View) -> Snapshot | None:
@@ -108,7 +113,7 @@ class Gatekeeper:
         granted_in = answer["pool"] if answer is not None and answer["granted"] else None
         admitted = tuple(host for host in verdict.admitted if pool_of[host] == granted_in)
         refused = {host: refusal for host in verdict.admitted if pool_of[host] != granted_in}
-        return Verdict(admitted, {**verdict.refused, **refused})
+        return Verdict(admitted, {**verdict.refused, **refused}, verdict.shares)
 
     def _record(  # noqa: PLR0917
         self,
@@ -118,6 +123,7 @@ class Gatekeeper:
         hosts: tuple[str, ...],
         text: str,
         refused: Mapping[str, Refusal] = MappingProxyType({}),
+        weights: tuple[Number, ...] = (),
     ) -> None:
         by_share = [h for h, each in refused.items() if each.rule is Rule.FRAMEWORK_SHARE]
         pool = (
@@ -133,12 +139,39 @@ class Gatekeeper:
                 snapshot_version=view.snapshot.version if view.snapshot else None,
                 snapshot_age_s=view.age_s,
                 hosts=hosts,
-                refused={host: f"{each.rule}: {each.text}" for host, each in refused.items()},
+                refused=_Reasons(refused),
                 refused_by_share=bool(by_share) and not hosts,
                 text=text,
                 pool=pool,
+                weights=weights,
             )
         )
+
+
+class _Reasons(Mapping[str, str]):
+    """Refusals as sentences that are made when they are read, in the background: scheduling does not wait for them."""
+
+    def __init__(self, refused: Mapping[str, Refusal]) -> None:
+        self._refused = refused
+
+    def __getitem__(self, host: str) -> str:
+        refusal = self._refused[host]
+        return f"{refusal.rule}: {refusal.text}"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._refused)
+
+    def __len__(self) -> int:
+        return len(self._refused)
+
+
+def _share_text(request: Request, verdict: Verdict) -> str:
+    """Say what the shares allow where hosts passed; where they refuse, each host's reason says so."""
+    if request.is_move:
+        return "a move: what runs holds its share already"
+    within = [answer.text for answer in verdict.shares if answer.is_within]
+    left_out = len(within) - _MOST_SHARES_TOLD
+    return "; ".join(within[:_MOST_SHARES_TOLD]) + (f"; {left_out} alike" if left_out > 0 else "")
 
 
 def _unavailable_text(view: View) -> str:

@@ -14,9 +14,12 @@ from oslo_log import log
 from hybrid_sched.conf.database import parameters
 from hybrid_sched.core.resources import Number
 from hybrid_sched.db import Database, DatabaseError
+from hybrid_sched.db.decisions import DecisionStore
 from hybrid_sched.db.reservations import ReservationStore
 from hybrid_sched.db.terms import Deposed, Terms
 from hybrid_sched.db.weights import WeightStore
+from hybrid_sched.quota.decision_archive import DecisionArchive
+from hybrid_sched.quota.decisions import DecisionBook
 from hybrid_sched.quota.endpoint import EngineEndpoint
 from hybrid_sched.quota.engine import Engine, SnapshotNews
 from hybrid_sched.quota.leadership import Leadership
@@ -123,7 +126,10 @@ class Leader:
         ledger = FencedReservations(
             ReservationStore(database), Terms(database), term, self._over.set
         )
-        self._engine = Engine(conf, term, ledger)
+        self._archive = DecisionArchive(
+            DecisionStore(database, DecisionBook.STEPS_KEPT), term, self._over.set, conf
+        )
+        self._engine = Engine(conf, term, ledger, archive=self._archive)
         self._inputs = LiveInputs(conf, database, self._engine)
         self._agents = bus.client(transport, bus.AGENT_TOPIC)
         self._all_agents = bus.FanOut(transport, bus.AGENT_TOPIC)
@@ -138,10 +144,11 @@ class Leader:
             self._transport,
             bus.ENGINE_TOPIC,
             self._conf.coordination.member_id,
-            EngineEndpoint(self._engine, self._set_weight),
+            EngineEndpoint(self._engine, self._set_weight, self._inputs.nova),
             *(endpoint for duty in self._duties for endpoint in duty.endpoints),
         )
         metrics = MetricsServer(self._conf, self._engine)
+        self._archive.start()
         # The engine does one thing at a time; more threads would only wait for each other.
         server.start(override_pool_size=_THREADS)
         try:
@@ -167,6 +174,7 @@ class Leader:
             metrics.close()
             server.stop()
             server.wait()
+            self._archive.close()
 
     def end(self) -> None:
         """Let it stop serving."""

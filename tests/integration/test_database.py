@@ -25,6 +25,7 @@ from hybrid_sched.core.hardware import ScoreRow
 from hybrid_sched.core.queued import QueuedTask, TaskState
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.db import Database, DatabaseError, DatabaseNotReady, migrations
+from hybrid_sched.db.decisions import MOST_BYTES, DecisionStore, StoredDecision
 from hybrid_sched.db.reservations import ReservationStore, StoredReservation
 from hybrid_sched.db.schema import METADATA, QUEUED_TASKS, RESERVATIONS
 from hybrid_sched.db.scores import ScoreStore
@@ -129,6 +130,23 @@ def test_a_sync_that_was_interrupted_goes_on(database: Database):
     database.sync()
     database.check()
     assert Terms(database).begin("a", 1.0) == 1
+
+
+def test_decisions_come_back_exactly_each_once_and_the_old_ones_go(database: Database):
+    term = Terms(database).begin("a", 1.0)
+    store = DecisionStore(database, steps_kept=3)
+    times = [1.76e9 + number / 3 for number in range(4)]
+    steps = [StoredDecision("a", at_s, "order", "x" * MOST_BYTES) for at_s in times]
+    for _ in range(2):
+        store.put_many([*steps, StoredDecision("A", times[0], "order", "{}")], term)
+        store.put_many(steps[1:], term)
+        assert store.of("a") == tuple(steps[1:])
+    assert store.newest(9, ["order"]) == (steps[3], *store.of("A"))
+    assert store.forget_before(times[2], term) == 2
+    assert (store.of("a"), store.of("A")) == (tuple(steps[2:]), ())
+    Terms(database).begin("b", 2.0)
+    with pytest.raises(Deposed):
+        store.put_many(steps, term)
 
 
 def test_no_two_processes_get_the_same_term(database: Database, url: str):

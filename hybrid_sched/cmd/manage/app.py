@@ -102,6 +102,9 @@ class ManageApp(App):
                 f"The quota service did not answer within {timeout_s:g} s: check that hybrid-sched-engine runs and that "
                 f"[DEFAULT] transport_url in {_files()} names its broker."
             ) from None
+        except oslo_messaging.RemoteError as error:
+            # Its own text has the traceback of the quota service.
+            raise ManageError(f"The quota service cannot answer: {error.value}") from None
         except oslo_messaging.MessagingException as error:
             raise ManageError(
                 f"The quota service cannot be asked ({error}): check [DEFAULT] transport_url in {_files()}."

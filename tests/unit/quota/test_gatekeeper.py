@@ -328,7 +328,19 @@ def test_the_order_is_recorded_whole_and_refuses_nobody() -> None:
         snapshot_age_s=0.5,
         hosts=("b", "a"),
         text=ranking.text,
+        weights=(100, 50),
     )
+
+
+def test_what_the_shares_allow_is_recorded_with_their_limit() -> None:
+    keeper, client = gatekeeper()
+    keeper.judge(request("r", 10), ["a", "b"])
+    assert client.decisions[-1].text == (
+        "framework container would hold 30.0 % of memory_mb; its share by weight is 50.0 % "
+        "and 0.0 % more can be lent now, so 20.0 % would be left"
+    )
+    keeper.judge(request("m", 10, is_move=True), ["a", "b"])
+    assert client.decisions[-1].text == "a move: what runs holds its share already"
 
 
 def test_a_reservation_is_asked_for_hosts_that_pass_and_keeps_the_other_reasons() -> None:

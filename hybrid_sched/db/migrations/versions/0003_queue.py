@@ -6,7 +6,7 @@ from alembic import op
 from sqlalchemy.dialects import mysql
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 
 # What is written here stays as it is: later releases come by later migrations.
 # MySQL would compare names without regard to case and accents.

@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 HOSTS ?= 2
 
 .PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration \
-	test-faults test-lab bench-engine bench-failover lint docs clean
+	test-faults test-lab bench-engine bench-failover bench-pack lint docs clean
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -70,6 +70,9 @@ lint: venv  ## Check style, types, import directions, documents and scripts.
 
 bench-failover: venv  ## Measure what a change of the leading engine costs requests (figures in .bench/failover.json).
 	$(BIN)/python -m benchmarks.failover
+
+bench-pack: venv  ## Measure the packers, with PODS=CSV NODES=CSV on a real cluster's; figures in .bench/pack.json.
+	$(BIN)/python -m benchmarks.pack $(if $(PODS),--pods $(PODS)) $(if $(NODES),--nodes $(NODES))
 
 docs: venv  ## Build the documents; a warning is an error.
 	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html

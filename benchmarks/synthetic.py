@@ -39,7 +39,7 @@ class SyntheticCluster:
 
     def __post_init__(self) -> None:
         """Begin at the seed."""
-        self._random = random.Random(self.seed)  # noqa: S311 - repeatable demands, no secrets
+        self._random = random.Random(self.seed)
 
     def report(self, index: int) -> HostReport:
         """Make the first report of a host."""

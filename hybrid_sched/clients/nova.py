@@ -10,6 +10,7 @@ from keystoneauth1 import adapter
 from oslo_config import cfg
 
 from hybrid_sched.clients.session import ServiceFault, adapter_of, get
+from hybrid_sched.core import declaration
 from hybrid_sched.core.cluster import HYPERVISOR
 from hybrid_sched.core.pools import Aggregate
 from hybrid_sched.core.resources import Resources
@@ -61,6 +62,20 @@ class Migration:
     status: str
 
 
+@dataclass(frozen=True, slots=True)
+class Flavor:
+    """A size of guests.
+
+    :param name: of it.
+    :param uuid: its identifier, which operators may choose.
+    :param demand: cores and memory of a guest.
+    """
+
+    name: str
+    uuid: str
+    demand: Resources
+
+
 class NovaClient:
     """Reads Nova; may be used by several threads at once.
 
@@ -84,6 +99,28 @@ class NovaClient:
             )
         except wire.BadMessage as fault:
             raise _bad_answer(path, fault) from None
+
+    def flavors(self) -> tuple[Flavor, ...]:
+        """List the flavors, those that are not public included.
+
+        :raises ServiceFault: when Nova does not answer as it should.
+        """
+        path = "/flavors/detail"
+        found: list[Flavor] = []
+        params = {"is_public": "None"}
+        for _ in range(_MOST_PAGES):
+            answer = get(self._service, path, params, role=_ROLE)
+            try:
+                entries = wire.sequence(answer.get("flavors"), "flavors", _MOST)
+                page = [_flavor(entry, f"flavors[{index}]") for index, entry in enumerate(entries)]
+                is_last = not wire.sequence(answer.get("flavors_links", []), "flavors_links", _MOST)
+            except wire.BadMessage as fault:
+                raise _bad_answer(path, fault) from None
+            found += page
+            if is_last or not page:
+                return tuple(found)
+            params = {**params, "marker": page[-1].uuid}
+        raise ServiceFault(f"GET {path} of compute: there are more than {_MOST_PAGES} pages")
 
     def migrations_in_progress(self) -> tuple[Migration, ...]:
         """List the migrations that are not over.
@@ -172,6 +209,15 @@ def _aggregate(entry: object, where: str) -> Aggregate:
     )
 
 
+def _flavor(entry: object, where: str) -> Flavor:
+    fields = wire.mapping(entry, where)
+    name, uuid = (_string(fields.get(key), f"{where}.{key}") for key in ("name", "id"))
+    vcpu, memory_mb = (
+        wire.integer(fields.get(key), f"{where}.{key}", 0, wire.LARGEST) for key in ("vcpus", "ram")
+    )
+    return Flavor(name, uuid, Resources(vcpu=vcpu, memory_mb=memory_mb))
+
+
 def _migration(entry: object, where: str) -> Migration:
     fields = wire.mapping(entry, where)
     uuid, instance_uuid, status = (
@@ -186,7 +232,7 @@ def _migration(entry: object, where: str) -> Migration:
 
 
 def _refused(entry: object, where: str, since_s: float) -> Request | None:
-    """Read one server; None when something else is wrong with it, or it was refused before."""
+    """Read one server; None when something else is wrong with it or its declaration, or it was refused before."""
     fields = wire.mapping(entry, where)
     if fields.get("fault") is None:
         return None
@@ -203,10 +249,15 @@ def _refused(entry: object, where: str, since_s: float) -> Request | None:
         wire.integer(flavor.get(key), f"{where}.flavor.{key}", 0, wire.LARGEST)
         for key in ("vcpus", "ram")
     )
+    # Nova leaves them out for users whom its policy keeps from them.
+    extra_specs = wire.mapping(flavor.get("extra_specs") or {}, f"{where}.flavor.extra_specs")
+    reading = declaration.of_flavor(vcpu, memory_mb, extra_specs)
+    if reading.faults:
+        return None
     return Request(
         uuid=wire.text(fields.get("id"), f"{where}.id", _LONGEST_NAME),
         framework=HYPERVISOR,
-        demand=Resources(vcpu=vcpu, memory_mb=memory_mb),
+        demand=reading.declaration.resources,
     )
 
 

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
+import requests
 import tenacity
-from keystoneauth1 import adapter, exceptions, loading
+from keystoneauth1 import adapter, exceptions, loading, session
 from oslo_config import cfg
 
 from hybrid_sched.conf.clients import BadClientOption
@@ -25,11 +27,26 @@ class ServiceFault(Exception):
     """A service of the cloud did not answer as it should; the text is a sentence without the full stop.
 
     :param status: of HTTP, where there was an answer.
+    :param said: what the service said of it.
     """
 
-    def __init__(self, text: str, status: int | None = None) -> None:
+    def __init__(self, text: str, status: int | None = None, said: str = "") -> None:
         super().__init__(text)
         self.status = status
+        self.said = said
+
+
+def session_of(conf: cfg.ConfigOpts, group: str) -> session.Session | None:
+    """Make the session of a service from the options of its group.
+
+    :returns: the session, or None when no authentication is configured.
+    :raises BadClientOption: when the options cannot be used.
+    """
+    try:
+        auth = loading.load_auth_from_conf_options(conf, group)
+        return auth and loading.load_session_from_conf_options(conf, group, auth=auth)
+    except (exceptions.ClientException, cfg.Error, TypeError) as error:
+        raise BadClientOption(f"[{group}]: {error}") from None
 
 
 def adapter_of(conf: cfg.ConfigOpts, group: str, microversion: str) -> adapter.Adapter | None:
@@ -41,13 +58,12 @@ def adapter_of(conf: cfg.ConfigOpts, group: str, microversion: str) -> adapter.A
     :returns: the adapter, or None when no authentication is configured.
     :raises BadClientOption: when the options cannot be used.
     """
+    signed_in = session_of(conf, group)
+    if signed_in is None:
+        return None
     try:
-        auth = loading.load_auth_from_conf_options(conf, group)
-        if auth is None:
-            return None
-        session = loading.load_session_from_conf_options(conf, group, auth=auth)
         return loading.load_adapter_from_conf_options(
-            conf, group, session=session, default_microversion=microversion
+            conf, group, session=signed_in, default_microversion=microversion
         )
     except (exceptions.ClientException, cfg.Error, TypeError) as error:
         raise BadClientOption(f"[{group}]: {error}") from None
@@ -66,23 +82,57 @@ def get(
     :raises BadMessage: when the answer is no object.
     """
     asked = f"GET {path} of {service.service_type}"
-    try:
+    with _faults_of(service, asked, role):
         answer = _patiently(service, path, dict(params or {}))
+    try:
+        return dict(mapping(answer.json(), asked))
+    except ValueError as error:
+        raise ServiceFault(f"{asked}: the answer cannot be read: {_shown(error)}") from None
+
+
+def send(
+    service: adapter.Adapter,
+    method: str,
+    path: str,
+    params: Mapping[str, str] | None = None,
+    body: object = None,
+    *,
+    role: str,
+) -> requests.Response:
+    """Send a request that changes something, once: whether one without an answer was carried out is unknown.
+
+    :param service: to whom.
+    :param method: of HTTP.
+    :param path: below its endpoint.
+    :param params: of the query.
+    :param body: as JSON; None for none.
+    :param role: that the call needs, for whoever reads of a refusal.
+    :raises ServiceFault: when there is no answer, or another status than those of success.
+    """
+    with _faults_of(service, f"{method} {path} of {service.service_type}", role):
+        # A connection that fails may have carried the request.
+        return service.request(
+            path, method, params=dict(params or {}), json=body, connect_retries=0
+        )
+
+
+@contextmanager
+def _faults_of(service: adapter.Adapter, asked: str, role: str) -> Iterator[None]:
+    try:
+        yield
     except (exceptions.Unauthorized, exceptions.Forbidden) as error:
         status = error.http_status
-        raise ServiceFault(f"{asked} was refused ({status}): it needs {role}", status) from None
+        raise ServiceFault(
+            f"{asked} was refused ({status}): it needs {role}", status, _shown(error)
+        ) from None
     except exceptions.CatalogException as error:
         # The catalog comes with the token: one from before the service was registered would stay in use until it expires.
         service.invalidate()
         raise ServiceFault(f"{asked}: {_shown(error)}") from None
     except exceptions.HttpError as error:
-        raise ServiceFault(f"{asked}: {_shown(error)}", error.http_status) from None
+        raise ServiceFault(f"{asked}: {_shown(error)}", error.http_status, _shown(error)) from None
     except exceptions.ClientException as error:
         raise ServiceFault(f"{asked}: {_shown(error)}") from None
-    try:
-        return dict(mapping(answer.json(), asked))
-    except ValueError as error:
-        raise ServiceFault(f"{asked}: the answer cannot be read: {_shown(error)}") from None
 
 
 @tenacity.retry(

@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import math
-
 from keystoneauth1 import adapter
 from oslo_config import cfg
 
 from hybrid_sched.clients.session import ServiceFault, adapter_of, get
+from hybrid_sched.core import declaration
 from hybrid_sched.core.cluster import CONTAINER
-from hybrid_sched.core.resources import Resources
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.rpc import wire
 
@@ -70,7 +68,7 @@ def zun_client(conf: cfg.ConfigOpts) -> ZunClient | None:
 
 
 def _refused(entry: object, where: str, since_s: float) -> Request | None:
-    """Read one container; None when something else is wrong with it, or it was refused before."""
+    """Read one container; None when something else is wrong with it or its declaration, or it was refused before."""
     fields = wire.mapping(entry, where)
     if fields.get("status_reason") != NO_HOST or fields.get("host") is not None:
         return None
@@ -79,14 +77,15 @@ def _refused(entry: object, where: str, since_s: float) -> Request | None:
         return None
     cpu = fields.get("cpu")
     cores = 0.0 if cpu is None else wire.measure(cpu, f"{where}.cpu")
+    memory_mb = _memory_mb(fields.get("memory"), f"{where}.memory")
+    labels = wire.mapping(fields.get("labels") or {}, f"{where}.labels")
+    reading = declaration.of_container(cores, memory_mb, labels)
+    if reading.faults:
+        return None
     return Request(
         uuid=wire.text(fields.get("uuid"), f"{where}.uuid", _LONGEST_NAME),
         framework=CONTAINER,
-        demand=Resources(
-            # As Zun claims them: whole ones, at least one.
-            vcpu=max(1, math.ceil(cores)),
-            memory_mb=_memory_mb(fields.get("memory"), f"{where}.memory"),
-        ),
+        demand=reading.declaration.resources,
     )
 
 
@@ -97,4 +96,4 @@ def _memory_mb(value: object, where: str) -> int:
     written = wire.text(value, where, _LONGEST_NAME)
     if not (written.isascii() and written.isdigit()) or int(written) >= wire.LARGEST:
         raise wire.BadMessage(f"{where}: {written[:60]!r} is not a whole number of MiB")
-    return max(1, int(written))
+    return int(written)

@@ -9,21 +9,30 @@ use_native_threads()
 
 from oslo_config import cfg  # noqa: E402
 
+from hybrid_sched import loading  # noqa: E402
 from hybrid_sched.clients.nova import nova_client  # noqa: E402
 from hybrid_sched.clients.placement import placement_client  # noqa: E402
 from hybrid_sched.clients.zun import zun_client  # noqa: E402
 from hybrid_sched.cmd.collector import collect_seldom  # noqa: E402
 from hybrid_sched.cmd.service import serve  # noqa: E402
-from hybrid_sched.conf import clients, coordination, database, metrics, quota  # noqa: E402
+from hybrid_sched.conf import clients, coordination, database, metrics, queue, quota  # noqa: E402
 from hybrid_sched.db import Database, DatabaseError, DatabaseNotReady  # noqa: E402
+from hybrid_sched.queue.duty import QueueDuty  # noqa: E402
+from hybrid_sched.queue.packers import PACKERS  # noqa: E402
 from hybrid_sched.quota.service import QuotaService  # noqa: E402
+
+
+class EngineService(QuotaService):
+    """The engine as it is installed: it shares, and works on the queue of declared tasks."""
+
+    duties = (QueueDuty,)
 
 
 def main() -> int:
     """Run the engine until it is told to stop."""
     collect_seldom()
-    options = (quota, coordination, database, clients, metrics)
-    return serve("hybrid-sched-engine", QuotaService, options, check)
+    options = (quota, queue, coordination, database, clients, metrics)
+    return serve("hybrid-sched-engine", EngineService, options, check)
 
 
 def check(conf: cfg.ConfigOpts) -> None:
@@ -36,6 +45,10 @@ def check(conf: cfg.ConfigOpts) -> None:
     zun_client(conf)
     if nova_client(conf) is None and conf.quota.pools_from != "none":
         raise ValueError("[quota] pools_from: pools are read of Nova: set [nova] auth_type")
+    try:
+        loading.require(PACKERS, [conf.queue.packer])
+    except loading.PluginNotFound as fault:
+        raise ValueError(f"[queue] packer: {fault}") from None
     base = Database(**{**database.parameters(conf), "max_retries": 0})
     try:
         base.check()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
-from hybrid_sched.conf import agent, client, clients, coordination, metrics, quota
+from hybrid_sched.conf import agent, client, clients, coordination, metrics, queue, quota
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
@@ -15,6 +15,7 @@ def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
         (coordination.GROUP, coordination.OPTIONS),
         *((group, clients.sample_options(group)) for group in clients.GROUPS),
         (metrics.GROUP, metrics.OPTIONS),
+        (queue.GROUP, queue.OPTIONS),
         (agent.GROUP, agent.OPTIONS),
     ]
 

@@ -131,7 +131,17 @@ OPTIONS = [
         "decisions_kept",
         default=10000,
         min=0,
-        help="Requests whose decisions are kept for `hybrid-sched-manage decision`; each takes about a kilobyte of memory.",
+        help="Requests whose decisions the engine keeps in memory for `hybrid-sched-manage decision` and `why`; each takes "
+        "about a kilobyte, and more where many hosts are refused. Older ones are read from the database.",
+    ),
+    cfg.FloatOpt(
+        "decisions_retention_days",
+        default=30.0,
+        min=0.0,
+        mutable=True,
+        help="Days for which decisions are kept in the database, where they outlive the engine; 0 keeps none there. At most "
+        "ten steps of a request are kept, each of about a kilobyte and never of more than 60. The default answers what users "
+        "ask about last month's requests, and is some 3 GB for 30,000 requests a day.",
     ),
     cfg.IntOpt(
         "placement_threads",

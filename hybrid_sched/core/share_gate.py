@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from hybrid_sched.core.cluster import DEFAULT_POOL, Host, Pool, Snapshot
@@ -29,6 +29,7 @@ class Rule(StrEnum):
     NO_FRESH_REPORT = "no_fresh_report"
     QUOTA_UNAVAILABLE = "quota_unavailable"
     OTHER_POOL = "other_pool"
+    BAD_DECLARATION = "bad_declaration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +45,57 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class ShareAnswer:
+    """What a request would do to its framework's share.
+
+    :param framework: who asks.
+    :param pool: in which it would count.
+    :param resource: the dominant one.
+    :param share: that the framework would hold then.
+    :param fair_share: by weight.
+    :param limit: its share and what can be lent to it now.
+    """
+
+    framework: str
+    pool: str
+    resource: str
+    share: Number
+    fair_share: Number
+    limit: Number
+
+    @property
+    def is_within(self) -> bool:
+        """Say whether the share allows it."""
+        return self.share <= self.limit
+
+    @property
+    def text(self) -> str:
+        """Give a sentence with the figures, without the full stop."""
+        where = "" if self.pool == DEFAULT_POOL else f" in pool {self.pool}"
+        lendable = max(0, self.limit - self.fair_share)
+        margin = (
+            f"so {_percent(self.limit - self.share)} would be left"
+            if self.is_within
+            else f"so it is {_percent(self.share - self.limit)} over"
+        )
+        return (
+            f"framework {self.framework} would hold {_percent(self.share)} of {self.resource}{where}; its share by weight is "
+            f"{_percent(self.fair_share)} and {_percent(lendable)} more can be lent now, {margin}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The gate's answer for all hosts of one request.
 
     :param admitted: names of hosts, in the order they were asked for.
     :param refused: the refusal of each other host.
+    :param shares: what was worked out of the framework's share, one a pool and score of host that was asked about.
     """
 
     admitted: tuple[str, ...]
     refused: dict[str, Refusal]
+    shares: tuple[ShareAnswer, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +108,7 @@ class Request:
     :param count: tasks asked for at once, all of the same demand.
     :param is_move: True when the task runs already and only changes its host: moves are quota-neutral.
     :param planned_host: for which the queue planned it; empty for none.
+    :param fault: what cannot be read of its declaration, with the remedy; empty when all can.
     """
 
     uuid: str
@@ -73,6 +117,7 @@ class Request:
     count: int = 1
     is_move: bool = False
     planned_host: str = ""
+    fault: str = ""
 
 
 class ShareGate:
@@ -102,6 +147,7 @@ class ShareGate:
         rated = any(rate > 0 for rate in rates)
         # Groups of hosts of which one has passed: on the others only room is to be looked at.
         open_groups: set[float] = set()
+        shares: dict[tuple[str, Number], ShareAnswer | None] = {}
         share_refusals: dict[tuple[str, Number], Refusal | None] = {}
         admitted: list[str] = []
         refused: dict[str, Refusal] = {}
@@ -125,7 +171,9 @@ class ShareGate:
                 pool = self._snapshot.pool_of(name)
                 score = host.score if host is not None else 1
                 if (pool.name, score) not in share_refusals:
-                    share_refusals[pool.name, score] = share_refusal(pool, request, score)
+                    answer = self._share_answer(pool, request, score)
+                    shares[pool.name, score] = answer
+                    share_refusals[pool.name, score] = _refusal_of(answer)
                 refusal = share_refusals[pool.name, score]
             if refusal is None:
                 admitted.append(name)
@@ -133,7 +181,13 @@ class ShareGate:
                     open_groups.add(row[GROUP])
             else:
                 refused[name] = refusal
-        return Verdict(tuple(admitted), refused)
+        told = tuple(answer for answer in shares.values() if answer is not None)
+        return Verdict(tuple(admitted), refused, told)
+
+    def _share_answer(self, pool: Pool, request: Request, score: Number) -> ShareAnswer | None:
+        """Work it out once for all requests of one kind: they come from few flavors, many a snapshot."""
+        kind = (pool.name, score, request.framework, request.demand, request.count)
+        return self._snapshot.derive(("share", kind), lambda _: share_answer(pool, request, score))
 
     def _unreported(self, name: str) -> Refusal | None:
         if self._allow_unreported:
@@ -152,6 +206,17 @@ def share_refusal(pool: Pool, request: Request, score: Number) -> Refusal | None
     :param score: of the host that it would go to.
     :returns: the refusal, or None.
     """
+    return _refusal_of(share_answer(pool, request, score))
+
+
+def share_answer(pool: Pool, request: Request, score: Number) -> ShareAnswer | None:
+    """Work out what the request would do to its framework's share.
+
+    :param pool: that it would go to.
+    :param request: what is to be placed.
+    :param score: of the host that it would go to.
+    :returns: the figures; None where the pool has no share of the framework to keep to.
+    """
     framework = pool.frameworks.get(request.framework)
     if framework is None or not any(pool.capacity):
         return None
@@ -159,17 +224,14 @@ def share_refusal(pool: Pool, request: Request, score: Number) -> Refusal | None
     target = rationed(add(framework.used, charge), pool.capacity)
     share = dominant_share(target, pool.capacity)
     limit = ceiling(pool.capacity, pool.frameworks, request.framework, target)
-    if share <= limit:
-        return None
     resource = Resources._fields[dominant_resource(target, pool.capacity)]
-    lendable = max(0, limit - framework.fair_share)
-    where = "" if pool.name == DEFAULT_POOL else f" in pool {pool.name}"
-    return Refusal(
-        Rule.FRAMEWORK_SHARE,
-        f"framework {framework.name} would hold {_percent(share)} of {resource}{where}; its share by weight is "
-        f"{_percent(framework.fair_share)} and {_percent(lendable)} more can be lent now, "
-        f"so it is {_percent(share - limit)} over",
-    )
+    return ShareAnswer(framework.name, pool.name, resource, share, framework.fair_share, limit)
+
+
+def _refusal_of(answer: ShareAnswer | None) -> Refusal | None:
+    if answer is None or answer.is_within:
+        return None
+    return Refusal(Rule.FRAMEWORK_SHARE, answer.text)
 
 
 def _room_refusal(host: Host, needs: list[tuple[int, Number]]) -> Refusal | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 
 LONGEST_NAME = 255
 
@@ -61,4 +62,51 @@ RESERVATIONS = sa.Table(
     _column("created_at", sa.Double),
     _column("expires_at", sa.Double),
     _column("term", sa.BigInteger),
+)
+
+# A specification may hold user data, for which the plain TEXT of MySQL is too short.
+_LONG_TEXT = sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+
+#: Declared tasks: demand (exact numbers), spec and ``after`` (uuids) as JSON; times are Unix time, lengths seconds.
+QUEUED_TASKS = sa.Table(
+    "queued_tasks",
+    METADATA,
+    _column("uuid", sa.String(36), primary_key=True),
+    _column("name", _NAME),
+    _column("framework", _NAME),
+    _column("demand", sa.Text),
+    _column("spec", _LONG_TEXT),
+    _column("kind", _NAME),
+    _column("priority", sa.Integer),
+    _column("position", sa.BigInteger),
+    _column("submitted_at", sa.Double),
+    _column("deadline", sa.Double, nullable=True),
+    _column("after", _LONG_TEXT),
+    _column("duration", sa.Double, nullable=True),
+    _column("stop_after", sa.Double, nullable=True),
+    _column("state", sa.String(32)),
+    _column("attempts", sa.Integer),
+    _column("not_before", sa.Double),
+    _column("host", _NAME),
+    _column("server", _NAME),
+    _column("started_at", sa.Double),
+    _column("ended_at", sa.Double),
+    _column("cancelling", sa.Boolean),
+    _column("text", sa.Text),
+    _column("term", sa.BigInteger),
+    sa.UniqueConstraint("position", name="uniq_queued_tasks_position"),
+    # Unique with the position; they are there as indexes.
+    sa.UniqueConstraint("state", "position", name="uniq_queued_tasks_state"),
+    sa.UniqueConstraint("name", "position", name="uniq_queued_tasks_name"),
+)
+
+#: Steps of requests, each as JSON; ``decided_at`` is Unix time. The key makes a step that is told twice one row.
+DECISIONS = sa.Table(
+    "decisions",
+    METADATA,
+    _column("request_uuid", _NAME, primary_key=True),
+    _column("decided_at", sa.Double, primary_key=True),
+    _column("stage", sa.String(32), primary_key=True),
+    _column("document", sa.Text),
+    sa.Index("ix_decisions_decided_at", "decided_at"),
 )

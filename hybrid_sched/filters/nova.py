@@ -11,8 +11,8 @@ from nova.scheduler import filters
 from nova.scheduler import utils as scheduler_utils
 from nova.scheduler.host_manager import HostState
 
+from hybrid_sched.core import declaration
 from hybrid_sched.core.cluster import HYPERVISOR
-from hybrid_sched.core.resources import Resources
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.core.steering import PLANNED_HOST_HINT, planned_host
 from hybrid_sched.quota.gatekeeper import gatekeeper_for_process
@@ -44,19 +44,23 @@ class HybridShareFilter(filters.BaseHostFilter):
 
 
 def request_of(spec_obj: objects.RequestSpec, *, is_move: bool = False) -> Request:
-    """Turn Nova's request into ours.
+    """Turn Nova's request into ours, with what the flavor and its extra specs declare.
 
     :param spec_obj: what nova-scheduler is asked to place.
     :param is_move: whether the guest has a host already.
     """
+    flavor = spec_obj.flavor
+    extra_specs = flavor.extra_specs if "extra_specs" in flavor else {}
+    reading = declaration.of_flavor(flavor.vcpus, flavor.memory_mb, extra_specs)
     return Request(
         uuid=spec_obj.instance_uuid or "",
         framework=HYPERVISOR,
-        demand=Resources(vcpu=spec_obj.flavor.vcpus, memory_mb=spec_obj.flavor.memory_mb),
+        demand=reading.declaration.resources,
         count=spec_obj.num_instances,
         is_move=is_move,
         # Nova keeps the hints of a guest for good, and its plan is over once it has been placed.
         planned_host="" if is_move else _planned_host(spec_obj),
+        fault=reading.text,
     )
 
 

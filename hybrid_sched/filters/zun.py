@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,8 +12,8 @@ from zun import objects
 from zun.scheduler import filters
 from zun.scheduler.host_state import HostState
 
+from hybrid_sched.core import declaration
 from hybrid_sched.core.cluster import CONTAINER
-from hybrid_sched.core.resources import Resources
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.core.steering import PLANNED_HOST_HINT, planned_host
 from hybrid_sched.quota.gatekeeper import gatekeeper_for_process
@@ -73,16 +72,21 @@ def all_filters() -> list[type[filters.BaseHostFilter]]:
 
 
 def request_of(container: objects.Container, extra_spec: Mapping[str, Any]) -> Request:
-    """Turn Zun's request into ours, with the amounts that Zun claims in Placement (whole cores, at least one).
+    """Turn Zun's request into ours, with what the container and its labels declare.
 
     :param container: what Zun is asked to place.
     :param extra_spec: what was asked besides; Zun does not keep it.
     """
-    cpu = container.cpu or zun.conf.CONF.default_cpu
-    memory_mb = int(container.memory) if container.memory else zun.conf.CONF.default_memory
+    reading = declaration.of_container(
+        container.cpu or zun.conf.CONF.default_cpu,
+        container.memory or zun.conf.CONF.default_memory,
+        container.labels,
+        container.cpu_policy,
+    )
     return Request(
         uuid=container.uuid,
         framework=CONTAINER,
-        demand=Resources(vcpu=max(1, math.ceil(cpu)), memory_mb=max(1, memory_mb)),
+        demand=reading.declaration.resources,
+        fault=reading.text,
         planned_host=planned_host((extra_spec.get("hints") or {}).get(PLANNED_HOST_HINT)),
     )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from fractions import Fraction
 from typing import Any
 
 import docker
@@ -11,9 +12,9 @@ import requests
 from docker.errors import APIError, DockerException, NotFound
 from oslo_config import cfg
 
-from hybrid_sched.core import measures
+from hybrid_sched.core import declaration, measures
 from hybrid_sched.core.cluster import CONTAINER, Task
-from hybrid_sched.core.resources import Resources
+from hybrid_sched.core.lifecycle import State
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
 from hybrid_sched.monitors import cgroup
 from hybrid_sched.monitors.complaints import Complaints
@@ -23,10 +24,13 @@ from hybrid_sched.monitors.times import unix_time
 _ZUN_PREFIX = "zun-"
 _TIMEOUT_S = 10
 _CPU_SHARES_A_CORE = 1024
-_LABEL_PREFIX = "hybrid:"
-_RELOCATE_LABEL = "hybrid:relocate"
-_RELOCATE_ALLOWED = "allow"
-_RATES = ("disk_read_bps", "disk_write_bps", "net_in_bps", "net_out_bps")
+#: Docker's word for a container in each state of its life cycle; of others its own word is reported.
+_STATES = {
+    "created": State.CLOSED,
+    "running": State.RUNNING,
+    "paused": State.PAUSED,
+    "exited": State.CLOSED,
+}
 _NETWORK_COUNTERS = ("net_in_bytes", "net_out_bytes")
 
 
@@ -127,41 +131,30 @@ class DockerSource(MonitorSource):
 def task_of(inspected: dict[str, Any], complaints: set[str]) -> Task:
     """Read what a container of Zun declared.
 
-    Zun claims whole cores and tells Docker 1024 shares a core, so the claim is the shares rounded up to cores. Rates are
-    labels such as ``hybrid:disk_read_bps``, in bytes per second.
+    Zun tells Docker 1024 shares a core, and claims them rounded up to whole cores.
 
     :param inspected: the answer of Docker's inspect call.
     :param complaints: takes a sentence about each label that cannot be used and is left out.
     """
     limits = inspected["HostConfig"]
-    shares = limits.get("CpuShares") or 0
     name = inspected["Name"].lstrip("/")
-    labels = inspected["Config"].get("Labels") or {}
-    rates = {}
-    for resource in _RATES:
-        text = labels.get(_LABEL_PREFIX + resource)
-        if text is None:
-            continue
-        if text.isdecimal():
-            rates[resource] = int(text)
-        else:
-            complaints.add(
-                f"Container {name}: the label {_LABEL_PREFIX}{resource} is {text!r} and is left out; give a whole number of "
-                "bytes per second."
-            )
+    status = inspected["State"]["Status"]
+    reading = declaration.of_container(
+        Fraction(limits.get("CpuShares") or 0, _CPU_SHARES_A_CORE),
+        (limits.get("Memory") or 0) // 2**20,
+        inspected["Config"].get("Labels"),
+    )
+    for fault in reading.faults:
+        complaints.add(f"Container {name}: {fault}. What cannot be read is left out.")
     return Task(
         uuid=name.removeprefix(_ZUN_PREFIX),
         framework=CONTAINER,
-        demand=Resources(
-            vcpu=max(1, -(-shares // _CPU_SHARES_A_CORE)),
-            memory_mb=max(1, (limits.get("Memory") or 0) // 2**20),
-            **rates,
-        ),
+        demand=reading.declaration.resources,
         name=inspected["Config"].get("Hostname") or name,
-        state=inspected["State"]["Status"],
+        state=_STATES.get(status, status),
         created_at_s=unix_time(inspected.get("Created")),
         # A container moves by a stop and a start, which its owner has to allow.
-        movable=labels.get(_RELOCATE_LABEL) == _RELOCATE_ALLOWED,
+        movable=reading.declaration.relocate,
     )
 
 

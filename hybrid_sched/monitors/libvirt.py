@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 import libvirt
 from oslo_config import cfg
 
-from hybrid_sched.core import measures
+from hybrid_sched.core import declaration, measures
 from hybrid_sched.core.cluster import HYPERVISOR, Task
-from hybrid_sched.core.resources import Resources
+from hybrid_sched.core.lifecycle import State
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
 from hybrid_sched.monitors.bounded import Bounded
 from hybrid_sched.monitors.complaints import Complaints
@@ -24,14 +24,13 @@ _TIMEOUT_S = 10
 #: Looks that may hang, each in a thread: one for every guest that libvirt waits for, before libvirt itself must be stuck.
 _HANGING_AT_MOST = 4
 _STATES = {
-    libvirt.VIR_DOMAIN_NOSTATE: "unknown",
-    libvirt.VIR_DOMAIN_RUNNING: "running",
-    libvirt.VIR_DOMAIN_BLOCKED: "running",
-    libvirt.VIR_DOMAIN_PAUSED: "paused",
-    libvirt.VIR_DOMAIN_SHUTDOWN: "running",
-    libvirt.VIR_DOMAIN_SHUTOFF: "closed",
-    libvirt.VIR_DOMAIN_CRASHED: "closed",
-    libvirt.VIR_DOMAIN_PMSUSPENDED: "suspended",
+    libvirt.VIR_DOMAIN_RUNNING: State.RUNNING,
+    libvirt.VIR_DOMAIN_BLOCKED: State.RUNNING,
+    libvirt.VIR_DOMAIN_PAUSED: State.PAUSED,
+    libvirt.VIR_DOMAIN_SHUTDOWN: State.RUNNING,
+    libvirt.VIR_DOMAIN_SHUTOFF: State.CLOSED,
+    libvirt.VIR_DOMAIN_CRASHED: State.CLOSED,
+    libvirt.VIR_DOMAIN_PMSUSPENDED: State.SUSPENDED,
 }
 _STATISTICS = (
     libvirt.VIR_DOMAIN_STATS_STATE
@@ -49,13 +48,7 @@ _SUMS = {
 }
 #: A guest's balloon driver reports every 10 s with Nova's default ([libvirt] mem_stats_period_seconds).
 _BALLOON_MAX_AGE_S = 60
-#: Extra spec of a flavor to resource and factor to bytes/s. libvirt hands the kB/s of an interface to tc, whose k is 1000.
-_RATES = {
-    "quota:disk_read_bytes_sec": ("disk_read_bps", 1),
-    "quota:disk_write_bytes_sec": ("disk_write_bps", 1),
-    "quota:vif_inbound_average": ("net_in_bps", 1000),
-    "quota:vif_outbound_average": ("net_out_bps", 1000),
-}
+_UNKNOWN = "unknown"
 _PID_FILES = Path("/run/libvirt/qemu")
 
 
@@ -108,6 +101,7 @@ class LibvirtSource(MonitorSource):
         for domain, statistics in records:
             try:
                 xml = domain.XMLDesc(0)
+                state = _state_of(domain, statistics)
             except libvirt.libvirtError as error:
                 # Gone between the list and the question.
                 if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
@@ -117,7 +111,7 @@ class LibvirtSource(MonitorSource):
             use = statistics if domain.ID() >= 0 else {}
             tasks.append(
                 SeenTask(
-                    task=task_of(xml, statistics.get("state.state"), complaints),
+                    task=task_of(xml, state, complaints),
                     gauges=gauges_of(use, time.time()),
                     counters=counters_of(use),
                     life=_life(domain),
@@ -127,12 +121,12 @@ class LibvirtSource(MonitorSource):
         return Observation(tasks=tuple(tasks))
 
 
-def task_of(xml: str, state: int | None, complaints: set[str]) -> Task:
+def task_of(xml: str, state: str, complaints: set[str]) -> Task:
     """Read what a guest declared; what Nova's flavor says counts before what libvirt was given.
 
     :param xml: the domain.
-    :param state: libvirt's number of it.
-    :param complaints: takes a sentence about each rate that cannot be used and is left out.
+    :param state: where it is in its life.
+    :param complaints: takes a sentence about each extra spec that cannot be used and is left out.
     """
     # The text comes from the local libvirtd, not from the guest.
     domain = ElementTree.fromstring(xml)  # noqa: S314
@@ -142,32 +136,35 @@ def task_of(xml: str, state: int | None, complaints: set[str]) -> Task:
     vcpus = None if flavor is None else flavor.findtext("{*}vcpus")
     memory_mb = None if flavor is None else flavor.findtext("{*}memory")
     specs = [] if flavor is None else flavor.findall("{*}extraSpecs/{*}extraSpec")
-    rates = {}
-    for spec in specs:
-        key, text = spec.get("name", ""), spec.text or ""
-        if key not in _RATES:
-            continue
-        resource, factor = _RATES[key]
-        if text.strip().isdecimal():
-            rates[resource] = int(text) * factor
-        else:
-            complaints.add(
-                f"Guest {name} ({uuid}): {key} is {text!r} and is left out; give the flavor a whole number."
-            )
+    reading = declaration.of_flavor(
+        vcpus or domain.findtext("vcpu") or 0,
+        memory_mb or int(domain.findtext("memory") or 0) // 1024,
+        {spec.get("name", ""): spec.text or "" for spec in specs},
+    )
+    for fault in reading.faults:
+        complaints.add(f"Guest {name} ({uuid}): {fault}. What cannot be read is left out.")
     return Task(
         uuid=uuid,
         framework=HYPERVISOR,
-        demand=Resources(
-            vcpu=int(vcpus or domain.findtext("vcpu") or 0),
-            memory_mb=int(memory_mb or int(domain.findtext("memory") or 0) // 1024),
-            **rates,
-        ),
+        demand=reading.declaration.resources,
         name=name,
-        state=_STATES.get(state, "unknown"),
+        state=state,
         created_at_s=unix_time(domain.findtext("metadata/{*}instance/{*}creationTime")),
         # Live migration is for guests that run.
-        movable=_STATES.get(state) in {"running", "paused"},
+        movable=reading.declaration.relocate and state in {State.RUNNING, State.PAUSED},
     )
+
+
+def _state_of(domain: Any, statistics: Mapping[str, Any]) -> str:
+    """Say where a guest is in its life.
+
+    Nova suspends a guest by a managed save, after which libvirt calls it shut off; only that its memory is kept tells it
+    from one that was stopped.
+    """
+    state = _STATES.get(statistics.get("state.state"))
+    if state is State.CLOSED and domain.hasManagedSaveImage():
+        return State.SUSPENDED
+    return _UNKNOWN if state is None else state
 
 
 def gauges_of(statistics: Mapping[str, Any], now_s: float) -> dict[str, float]:

@@ -8,6 +8,7 @@ import queue
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -30,6 +31,10 @@ LOG = log.getLogger(__name__)
 _CALL_TIMEOUT_S = 10
 _DECISIONS_WAITING = 2000
 _DECISIONS_A_MESSAGE = 100
+#: Of those sent last, for an engine that takes over; more than one writes at once.
+_DECISIONS_TOLD_AGAIN = 200
+#: What an engine has had for so long is written, or the database is away for longer than it can wait for.
+_TOLD_AGAIN_FOR_S = 60.0
 #: A scheduler handles so many requests at once in one process unless it is told otherwise.
 _RESERVATIONS_WAITING = 64
 #: After so long without an answer, who can wait for longer asks anew: the engine that had the question may be dead.
@@ -215,7 +220,19 @@ class QuotaClient:
 
     def _send_decisions(self) -> None:
         engine = bus.client(self._transport(), bus.ENGINE_TOPIC, timeout_s=_CALL_TIMEOUT_S)
+        # An engine that dies may have taken them and not written them: the next one is told again, and keeps each once.
+        told: deque[tuple[float, Wire]] = deque(maxlen=_DECISIONS_TOLD_AGAIN)
+        term: int | None = None
+        dropped = 0
         while not self._closing.is_set():
+            held = self._held
+            newest = held[0].term if held is not None else term
+            if newest != term:
+                since_s = time.monotonic() - _TOLD_AGAIN_FOR_S
+                again = [wire for told_at_s, wire in told if told_at_s >= since_s]
+                if term is not None and again:
+                    self._send(engine, again)
+                term = newest
             try:
                 batch = [self._decisions.get(timeout=1.0)]
             except queue.Empty:
@@ -226,14 +243,21 @@ class QuotaClient:
                 except queue.Empty:
                     break
             wire = [decision_to_wire(decision()) for decision in batch]
-            while not self._closing.is_set():
-                try:
-                    # A call, so that decisions are given up only once the engine has them.
-                    engine.call({}, "record_decisions", decisions=wire)
-                    break
-                except Exception as error:
-                    LOG.debug("Decisions wait for the quota service: %s.", type(error).__name__)
-                    self._closing.wait(1.0)
+            self._send(engine, wire)
+            told += [(time.monotonic(), each) for each in wire]
+            if (now_dropped := self.decisions_dropped) > dropped:
+                LOG.warning("%d decisions were dropped: too many waited.", now_dropped - dropped)
+                dropped = now_dropped
+
+    def _send(self, engine: Any, decisions: list[Wire]) -> None:
+        while not self._closing.is_set():
+            try:
+                # A call, so that decisions are given up only once the engine has them.
+                engine.call({}, "record_decisions", decisions=decisions)
+                return
+            except Exception as error:
+                LOG.debug("Decisions wait for the quota service: %s.", type(error).__name__)
+                self._closing.wait(1.0)
 
     def _ask_reservations(self) -> None:
         engine = bus.client(self._transport(), bus.ENGINE_TOPIC, timeout_s=_CALL_TIMEOUT_S)

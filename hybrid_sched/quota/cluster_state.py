@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from hybrid_sched.core.cluster import DEFAULT_POOL, FRAMEWORKS, Host
+from hybrid_sched.core.cluster import DEFAULT_POOL, FRAMEWORKS, Host, Task
 from hybrid_sched.core.resources import NOTHING, Number, Resources
 from hybrid_sched.core.tally import DemandDistribution, Tally
 from hybrid_sched.quota.statistics import HostRecord, Statistics
 
 _LENGTH = len(Resources._fields)
+_NOBODY: frozenset[str] = frozenset()
 
 
 class ClaimOnHost(Protocol):
@@ -102,6 +103,37 @@ class ClusterState:
         record = self._statistics.get(self._holder.get(uuid, ""))
         task = record.tasks.get(uuid) if record is not None else None
         return None if task is None else task.framework
+
+    def whereabouts(
+        self, uuids: Set[str], hosts: Iterable[str] | None = None
+    ) -> list[tuple[str, str]]:
+        """Give each of some tasks that is on a host, with the host; one that is on several comes several times.
+
+        :param uuids: of the tasks.
+        :param hosts: where claims are looked for; None for all. What agents alone know is found everywhere.
+        """
+        if not uuids:
+            return []
+        found = [(uuid, host) for uuid in uuids if (host := self._holder.get(uuid)) is not None]
+        for host in self._claimed_on if hosts is None else hosts:
+            found += [(uuid, host) for uuid in self._claimed_on.get(host, _NOBODY) & uuids]
+        return found
+
+    def tasks_on(self, host: str) -> list[Task]:
+        """Give the tasks that a host is charged with and its agent sees, each with the demand that it is charged."""
+        record = self._statistics.get(host)
+        if record is None:
+            return []
+        claims, tasks = self._claims_of(host), []
+        for uuid, task in record.tasks.items():
+            claim = claims.get(uuid)
+            if claim is not None and claim.counts_for_share:
+                tasks.append(
+                    task if claim.demand == task.demand else replace(task, demand=claim.demand)
+                )
+            elif self._holder.get(uuid) == host:
+                tasks.append(task)
+        return tasks
 
     def doubted(self) -> set[str]:
         """Name the hosts with a claim of which their agent sees no task: it may be over."""

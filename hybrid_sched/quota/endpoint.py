@@ -12,11 +12,14 @@ from typing import Any, TypeVar
 import oslo_messaging
 from oslo_log import log
 
+from hybrid_sched.clients.nova import NovaClient
 from hybrid_sched.core.cluster import DEFAULT_POOL, FRAMEWORKS, Host, Pool, Snapshot
 from hybrid_sched.core.resources import Number, dominant_share
 from hybrid_sched.db import DatabaseError
 from hybrid_sched.db.terms import Deposed
+from hybrid_sched.quota.decisions import DECIDED
 from hybrid_sched.quota.engine import Engine, NotReady
+from hybrid_sched.quota.hypotheses import Hypotheses
 from hybrid_sched.quota.statistics import HostRecord
 from hybrid_sched.rpc import bus, wire
 from hybrid_sched.rpc.messages import (
@@ -51,12 +54,16 @@ class EngineEndpoint:
 
     :param engine: the leader's.
     :param set_weight: keeps a weight of a pool and framework; None as weight forgets it.
+    :param nova: asked for flavors; None where it is not configured.
     """
 
     target = oslo_messaging.Target(version=bus.VERSION)
 
-    def __init__(self, engine: Engine, set_weight: SetWeight) -> None:
+    def __init__(
+        self, engine: Engine, set_weight: SetWeight, nova: NovaClient | None = None
+    ) -> None:
         self._engine = engine
+        self._hypotheses = Hypotheses(engine, nova)
         self._set_weight = set_weight
         self._reader = ReportReader()
         self._reading = threading.Lock()
@@ -108,15 +115,46 @@ class EngineEndpoint:
             except BadMessage as fault:
                 LOG.warning("Decision refused (malformed): %s.", fault)
 
+    @_told
     def decisions(
-        self, _context: Wire, request_uuid: str | None = None, limit: int = 50
+        self,
+        _context: Wire,
+        request_uuid: str | None = None,
+        limit: int = 50,
+        afterwards: bool = False,
     ) -> list[Wire]:
-        """Give the steps of one request, or the last step of each of the newest requests."""
+        """Give the steps of one request, or the last step of each of the newest requests.
+
+        :param afterwards: give where the request was seen afterwards, too.
+        """
         if request_uuid is not None:
-            found = list(self._engine.decisions_of(request_uuid))
+            found = [
+                step
+                for step in self._engine.decisions_of(request_uuid)
+                if afterwards or step.stage in DECIDED
+            ]
         else:
             found = self._engine.newest_decisions(max(0, min(limit, _MOST_DECISIONS)))
         return [decision_to_wire(decision) for decision in found]
+
+    @_told
+    def why_not(
+        self,
+        _context: Wire,
+        framework: object = None,
+        demand: object = None,
+        count: object = 1,
+        pool: object = None,
+        flavor: object = None,
+    ) -> Wire:
+        """Say whether a request would fit, what stops it on each host, and which changes would let it in.
+
+        :returns: ``{"fits", "host", "text", "hosts", "changes", ...}``, or ``{"fault"}`` when something cannot be used.
+        """
+        try:
+            return self._hypotheses.answer(framework, demand, count, pool, flavor)
+        except BadMessage as fault:
+            return {"fault": str(fault)}
 
     @_told
     def set_weight(

@@ -21,7 +21,7 @@ from hybrid_sched.core.resources import Number, scale
 from hybrid_sched.core.share_gate import Request, share_refusal
 from hybrid_sched.quota.allocator import Allocator, CycleRules
 from hybrid_sched.quota.cluster_state import ClusterState, Placing
-from hybrid_sched.quota.decisions import DecisionBook
+from hybrid_sched.quota.decisions import Archive, DecisionRecords
 from hybrid_sched.quota.inputs import CycleInputs
 from hybrid_sched.quota.ledger import Ledger, Store
 from hybrid_sched.quota.squeeze import Factors, SqueezeOrders, squeezed_pools
@@ -71,6 +71,7 @@ class Engine:
     :param conf: options of the group ``[quota]``; mutable ones are read each cycle.
     :param term: fencing token of this leader.
     :param store: where reservations outlive the engine; None to keep them in memory alone.
+    :param archive: where decisions outlive the engine; None to keep them in memory alone.
     :param now_s: the monotonic clock.
     :param clock_s: Unix time.
     :raises BadOption: when an option cannot be used.
@@ -83,8 +84,11 @@ class Engine:
         store: Store | None = None,
         now_s: Callable[[], float] = time.monotonic,
         clock_s: Callable[[], float] = time.time,
+        *,
+        archive: Archive | None = None,
     ) -> None:
         self._conf = conf
+        self._clock_s = clock_s
         self._now_s = now_s
         self._lock = threading.RLock()
         self._rules = sharing_rules(conf)
@@ -97,7 +101,7 @@ class Engine:
         self._state = ClusterState(self._statistics)
         self._reservations = Ledger(clock_s, store)
         self._pending = Ledger(clock_s)
-        self._decisions = DecisionBook(conf.quota.decisions_kept)
+        self._decisions = DecisionRecords(conf.quota.decisions_kept, archive)
         self._allocator = Allocator(
             term, self._state, self._reservations, self._pending, now_s, clock_s
         )
@@ -136,6 +140,7 @@ class Engine:
             news = self._news(self._sent_version)
             self._sent_version = self._allocator.snapshot.version
             self._has_run = True
+            self._decisions.look_for_claims(self._state, inputs.claims_changed, self._clock_s())
             self._last_cycle_s = time.perf_counter() - began_s
             return news
 
@@ -233,7 +238,7 @@ class Engine:
     def take_decision(self, decision: Decision) -> None:
         """Keep a decision; what the share alone refused counts as wanted for a while."""
         with self._lock:
-            self._decisions.add(decision)
+            self._decisions.add(decision, self._clock_s())
             if decision.stage is not Stage.SHARE_GATE:
                 return
             if decision.refused_by_share:
@@ -243,22 +248,42 @@ class Engine:
                 self._pending.drop(decision.request_uuid)
 
     def decisions_of(self, request_uuid: str) -> tuple[Decision, ...]:
-        """Give the steps of one request."""
+        """Give the steps of one request, the oldest first, and the hosts on which it was seen afterwards.
+
+        :raises DatabaseError: when it is not known here and the database cannot be read.
+        """
         with self._lock:
-            return self._decisions.of(request_uuid)
+            known = self._decisions.known_of(request_uuid)
+        return self._decisions.completed(request_uuid, known)
 
     def newest_decisions(self, limit: int) -> list[Decision]:
-        """Give the last step of the newest requests."""
+        """Give the last decision on each of the newest requests, the newest first."""
         with self._lock:
-            return self._decisions.newest(limit)
+            known = self._decisions.newest_known(limit)
+        return self._decisions.filled_up(known, limit)
+
+    def tasks_on(self, host: str) -> list[Task]:
+        """Give the tasks that a host is charged with and its agent sees."""
+        with self._lock:
+            return self._state.tasks_on(host)
+
+    def rules(self) -> CycleRules:
+        """Give what decided the shares of the last cycle."""
+        with self._lock:
+            return _cycle_rules(self._rules, self._inputs or CycleInputs())
 
     def framework_of(self, uuid: str) -> str | None:
         """Tell whose a guest or container is, from what was reserved and decided; None when unknown."""
         with self._lock:
             if (reservation := self._reservations.get(uuid)) is not None:
                 return reservation.framework
-            decided = self._decisions.of(uuid)
+            decided = self._decisions.known_of(uuid)
             return decided[-1].framework if decided else self._state.framework_of(uuid)
+
+    def placed(self, uuids: Iterable[str]) -> set[str]:
+        """Name those of some guests and containers that are on a host; the next snapshot is charged with them."""
+        with self._lock:
+            return {uuid for uuid in uuids if self._state.is_placed(uuid)}
 
     def doubted_hosts(self) -> set[str]:
         """Name the hosts with a claim of which their agent sees no task."""

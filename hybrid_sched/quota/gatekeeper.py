@@ -17,6 +17,9 @@ from hybrid_sched.core.share_gate import Refusal, Request, Rule, ShareGate, Verd
 from hybrid_sched.core.steering import planned_text
 from hybrid_sched.quota.client import QuotaClient, View, client_for_process
 
+# Of pools and scores of hosts: a sentence each.
+_MOST_SHARES_TOLD = 4
+
 
 class Gatekeeper:
     """Answer for one scheduler process.
@@ -34,25 +37,28 @@ class Gatekeeper:
     def judge(self, request: Request, hosts: Sequence[str]) -> Verdict:
         """Say which hosts a request may go to, and keep why not the others.
 
+        A declaration that cannot be read keeps a request from every host, for nobody knows what it would take there. A task
+        that runs already is judged by what can be read, so that it can be moved away.
+
         :param request: what is to be placed.
         :param hosts: candidates by name.
         """
         view = self._client.view()
         snapshot = self._usable(view)
         allow = self._conf.hybrid_sched.on_unavailable == "allow"
-        if snapshot is None:
+        if request.fault and not request.is_move:
+            text = "its declaration cannot be read"
+            refusal = Refusal(Rule.BAD_DECLARATION, request.fault)
+            verdict = Verdict((), dict.fromkeys(hosts, refusal))
+        elif snapshot is None:
             text = _unavailable_text(view)
             verdict = _without_snapshot(hosts, text, allow=allow and not _is_bound(view, request))
         else:
-            text = ""
             verdict = ShareGate(snapshot, allow_unreported=allow).judge(request, hosts)
+            text = ""
             if verdict.admitted and not request.is_move:
                 verdict = self._reserved(request, verdict, snapshot)
-        if request.planned_host and request.planned_host not in verdict.admitted:
-            # Where one host alone passes, Nova asks no weigher, which would say it too.
-            plan = planned_text(request.planned_host, passed=False)
-            text = f"{text}; {plan}" if text else plan
-        self._record(request, Stage.SHARE_GATE, view, lambda: _judged(verdict, text, view))
+        self._record(request, Stage.SHARE_GATE, view, lambda: _judged(request, verdict, text, view))
         return verdict
 
     def rank(self, request: Request, hosts: Sequence[str]) -> Ranking:
@@ -103,7 +109,7 @@ class Gatekeeper:
         granted_in = answer["pool"] if answer is not None and answer["granted"] else None
         admitted = tuple(host for host in verdict.admitted if pool_of[host] == granted_in)
         refused = {host: refusal for host in verdict.admitted if pool_of[host] != granted_in}
-        return Verdict(admitted, {**verdict.refused, **refused})
+        return Verdict(admitted, {**verdict.refused, **refused}, verdict.shares)
 
     def _record(
         self, request: Request, stage: Stage, view: View, outcome: Callable[[], dict[str, Any]]
@@ -128,7 +134,12 @@ class Gatekeeper:
         )
 
 
-def _judged(verdict: Verdict, text: str, view: View) -> dict[str, Any]:
+def _judged(request: Request, verdict: Verdict, text: str, view: View) -> dict[str, Any]:
+    text = text or _share_text(request, verdict)
+    if request.planned_host and request.planned_host not in verdict.admitted:
+        # Where one host alone passes, Nova asks no weigher, which would say it too.
+        plan = planned_text(request.planned_host, passed=False)
+        text = f"{text}; {plan}" if text else plan
     refused = verdict.refused
     by_share = [h for h, each in refused.items() if each.rule is Rule.FRAMEWORK_SHARE]
     pool = view.snapshot.pool_of(by_share[0]).name if by_share and view.snapshot else DEFAULT_POOL
@@ -144,6 +155,15 @@ def _judged(verdict: Verdict, text: str, view: View) -> dict[str, Any]:
 def _ordered(ranking: Ranking) -> dict[str, Any]:
     hosts, weights = ranking.best_first()
     return {"hosts": hosts, "weights": weights, "text": ranking.text}
+
+
+def _share_text(request: Request, verdict: Verdict) -> str:
+    """Say what the shares allow where hosts passed; where they refuse, each host's reason says so."""
+    if request.is_move:
+        return "a move: what runs holds its share already"
+    within = [answer.text for answer in verdict.shares if answer.is_within]
+    left_out = len(within) - _MOST_SHARES_TOLD
+    return "; ".join(within[:_MOST_SHARES_TOLD]) + (f"; {left_out} alike" if left_out > 0 else "")
 
 
 def _unavailable_text(view: View) -> str:

@@ -13,7 +13,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from hybrid_sched.clients.batch import Batch
-from hybrid_sched.clients.nova import nova_client
+from hybrid_sched.clients.nova import NovaClient, nova_client
 from hybrid_sched.clients.placement import placement_client
 from hybrid_sched.clients.session import ServiceFault
 from hybrid_sched.clients.zun import zun_client
@@ -104,6 +104,11 @@ class LiveInputs:
             refused=self._refused_requests(),
         )
         return self._last
+
+    @property
+    def nova(self) -> NovaClient | None:
+        """Give the client of Nova; None where it is not configured."""
+        return self._nova
 
     def _changed_claims(self) -> frozenset[str]:
         if self._claims is None:

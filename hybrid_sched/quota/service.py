@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import cotyledon
 from oslo_config import cfg
@@ -13,9 +14,12 @@ from oslo_log import log
 from hybrid_sched.conf.database import parameters
 from hybrid_sched.core.resources import Number
 from hybrid_sched.db import Database, DatabaseError
+from hybrid_sched.db.decisions import DecisionStore
 from hybrid_sched.db.reservations import ReservationStore
 from hybrid_sched.db.terms import Deposed, Terms
 from hybrid_sched.db.weights import WeightStore
+from hybrid_sched.quota.decision_archive import DecisionArchive
+from hybrid_sched.quota.decisions import DecisionBook
 from hybrid_sched.quota.endpoint import EngineEndpoint
 from hybrid_sched.quota.engine import Engine, SnapshotNews
 from hybrid_sched.quota.leadership import Leadership
@@ -33,11 +37,32 @@ LOG = log.getLogger(__name__)
 _THREADS = 8
 
 
+class Duty(Protocol):
+    """What a leader does besides sharing, from the start of its term to the end."""
+
+    @property
+    def endpoints(self) -> Sequence[object]:
+        """Give what answers on the engine's topic."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End, and return when nothing is done any more."""
+
+
+#: Makes a duty from the options, the term, the database, the engine and what is to be called by whoever finds the term over.
+DutyMaker = Callable[[cfg.ConfigOpts, int, Database, Engine, Callable[[], None]], Duty]
+
+
 class QuotaService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no annotations
     """The process of the engine.
 
     :param conf: options.
     """
+
+    #: What its leaders do besides.
+    duties: Sequence[DutyMaker] = ()
 
     def __init__(self, worker_id: int, conf: cfg.ConfigOpts) -> None:
         super().__init__(worker_id)
@@ -52,7 +77,7 @@ class QuotaService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no 
         leadership = Leadership(self._conf, Terms(database))
         while (term := leadership.campaign(self._stopping)) is not None:
             try:
-                self._leader = Leader(self._conf, term, database, transport)
+                self._leader = Leader(self._conf, term, database, transport, self.duties)
             except DatabaseError as error:
                 LOG.error("Term %d cannot be begun: %s", term, error)
             else:
@@ -80,10 +105,18 @@ class Leader:
     :param term: its fencing token.
     :param database: of the ledger, the weights and the scores.
     :param transport: of the bus.
+    :param duties: what it does besides.
     :raises DatabaseError: when the ledger cannot be read.
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, term: int, database: Database, transport: Any) -> None:
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        term: int,
+        database: Database,
+        transport: Any,
+        duties: Sequence[DutyMaker] = (),
+    ) -> None:
         self._conf = conf
         self._term = term
         self._transport = transport
@@ -93,13 +126,17 @@ class Leader:
         ledger = FencedReservations(
             ReservationStore(database), Terms(database), term, self._over.set
         )
-        self._engine = Engine(conf, term, ledger)
+        self._archive = DecisionArchive(
+            DecisionStore(database, DecisionBook.STEPS_KEPT), term, self._over.set, conf
+        )
+        self._engine = Engine(conf, term, ledger, archive=self._archive)
         self._inputs = LiveInputs(conf, database, self._engine)
         self._agents = bus.client(transport, bus.AGENT_TOPIC)
         self._all_agents = bus.FanOut(transport, bus.AGENT_TOPIC)
         self._plug_ins = bus.FanOut(transport, bus.SNAPSHOT_TOPIC)
         self._squeeze = SqueezeOrders()
         self._notifier = ShareNotifier(conf, f"hybrid-sched-engine.{conf.coordination.member_id}")
+        self._duties = [make(conf, term, database, self._engine, self._over.set) for make in duties]
 
     def run(self, stopping: threading.Event, leadership: Leadership) -> None:
         """Serve until told to stop, or until another engine leads."""
@@ -107,12 +144,16 @@ class Leader:
             self._transport,
             bus.ENGINE_TOPIC,
             self._conf.coordination.member_id,
-            EngineEndpoint(self._engine, self._set_weight),
+            EngineEndpoint(self._engine, self._set_weight, self._inputs.nova),
+            *(endpoint for duty in self._duties for endpoint in duty.endpoints),
         )
         metrics = MetricsServer(self._conf, self._engine)
+        self._archive.start()
         # The engine does one thing at a time; more threads would only wait for each other.
         server.start(override_pool_size=_THREADS)
         try:
+            for duty in self._duties:
+                duty.start()
             # Statistics is whole again one period after a start because the agents are asked at once.
             self._all_agents.cast("report_now")
             LOG.info("Serving. Term %d.", self._term)
@@ -128,9 +169,12 @@ class Leader:
             if not stopping.is_set():
                 LOG.warning("Another engine leads; term %d is over.", self._term)
         finally:
+            for duty in self._duties:
+                duty.stop()
             metrics.close()
             server.stop()
             server.wait()
+            self._archive.close()
 
     def end(self) -> None:
         """Let it stop serving."""

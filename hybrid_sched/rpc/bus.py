@@ -75,17 +75,17 @@ class FanOut:
 
 
 def server(
-    on: oslo_messaging.RPCTransport, topic: str, name: str, endpoint: object
+    on: oslo_messaging.RPCTransport, topic: str, name: str, *endpoints: object
 ) -> oslo_messaging.RPCServer:
     """Make an RPC server of a topic, with native threads.
 
     :param name: unique among the servers of the topic.
-    :param endpoint: its public methods are the calls.
+    :param endpoints: their public methods are the calls; the first that has a method is asked.
     """
     return oslo_messaging.get_rpc_server(
         on,
         target(topic, server=name),
-        [endpoint],
+        endpoints,
         executor="threading",
         access_policy=oslo_messaging.DefaultRPCAccessPolicy,
     )

@@ -305,11 +305,14 @@ def decision_to_wire(decision: Decision) -> Wire:
         "refused_by_share": decision.refused_by_share,
         "pool": decision.pool,
         "text": decision.text,
+        "weights": [number_to_wire(weight) for weight in decision.weights],
+        "more_hosts": decision.more_hosts,
+        "more_refused": decision.more_refused,
     }
 
 
 def decision_from_wire(message: object) -> Decision:
-    """Read and check a decision.
+    """Read and check a decision; what peers of earlier releases do not send is empty.
 
     :raises BadMessage: when any field is missing or wrong; its name is in the text.
     """
@@ -321,6 +324,10 @@ def decision_from_wire(message: object) -> Decision:
     refused = wire.mapping(fields.get("refused", {}), "refused")
     if len(refused) > MAX_LISTED_HOSTS:
         raise BadMessage(f"refused: {len(refused)} hosts, at most {MAX_LISTED_HOSTS} are taken")
+    hosts = wire.sequence(fields.get("hosts", []), "hosts", MAX_LISTED_HOSTS)
+    weights = wire.sequence(fields.get("weights", []), "weights", MAX_LISTED_HOSTS)
+    if weights and len(weights) != len(hosts):
+        raise BadMessage(f"weights: {len(weights)} for {len(hosts)} hosts: send one each or none")
     return Decision(
         request_uuid=_name(fields, "request_uuid"),
         framework=_name(fields, "framework"),
@@ -331,10 +338,7 @@ def decision_from_wire(message: object) -> Decision:
         if version is None
         else wire.integer(version, "snapshot_version", 0, _LONGEST_SEQUENCE),
         snapshot_age_s=None if age_s is None else wire.measure(age_s, "snapshot_age_s"),
-        hosts=tuple(
-            wire.text(host, "hosts", LONGEST_NAME)
-            for host in wire.sequence(fields.get("hosts", []), "hosts", MAX_LISTED_HOSTS)
-        ),
+        hosts=tuple(wire.text(host, "hosts", LONGEST_NAME) for host in hosts),
         refused={
             wire.text(host, "refused", LONGEST_NAME): wire.text(reason, "refused", LONGEST_TEXT)
             for host, reason in refused.items()
@@ -342,7 +346,21 @@ def decision_from_wire(message: object) -> Decision:
         text=wire.text(fields.get("text", ""), "text", LONGEST_TEXT, may_be_empty=True),
         refused_by_share=wire.flag(fields.get("refused_by_share", False), "refused_by_share"),
         pool=wire.text(fields.get("pool", ""), "pool", LONGEST_NAME, may_be_empty=True),
+        weights=tuple(_signed_from_wire(weight, "weights") for weight in weights),
+        more_hosts=wire.integer(fields.get("more_hosts", 0), "more_hosts", 0, _LONGEST_SEQUENCE),
+        more_refused=wire.integer(
+            fields.get("more_refused", 0), "more_refused", 0, _LONGEST_SEQUENCE
+        ),
     )
+
+
+def _signed_from_wire(value: object, name: str) -> Number:
+    """Read a weight, which may be negative."""
+    if type(value) is int and value < 0:
+        return -wire.number_from_wire(-value, name)
+    if isinstance(value, str) and value.startswith("-"):
+        return -wire.number_from_wire(value[1:], name)
+    return wire.number_from_wire(value, name)
 
 
 def _need(fields: Mapping[str, Any], name: str) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
+from uuid import UUID
 
 from hybrid_sched.core.resources import Number, Resources, Vector, simplest
 
@@ -17,6 +18,7 @@ from hybrid_sched.core.resources import Number, Resources, Vector, simplest
 LARGEST = 2**63
 Wire = dict[str, Any]
 _LONGEST_DATE = 40
+_LENGTH_OF_UUID = 36
 _FRACTION = re.compile(r"\d{1,20}/\d{1,20}")
 
 
@@ -161,6 +163,25 @@ def unix_time(value: object, field: str) -> float:
     except ValueError:
         raise BadMessage(f"{field}: {_shown(value)} is no date and time of ISO 8601") from None
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def is_uuid(value: str) -> bool:
+    """Say whether a string is a UUID in its usual form, in small letters."""
+    try:
+        return str(UUID(value)) == value
+    except ValueError:
+        return False
+
+
+def uuid(value: object, field: str) -> str:
+    """Read a UUID in its usual form, in small letters.
+
+    :raises BadMessage: when it is none.
+    """
+    written = text(value, field, _LENGTH_OF_UUID)
+    if not is_uuid(written):
+        raise BadMessage(f"{field}: {_shown(value)} is no UUID")
+    return written
 
 
 def flag(value: object, field: str) -> bool:

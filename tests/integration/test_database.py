@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,11 +22,14 @@ from mariadb import PASSWORD, Server, why_not
 from programs import run_manage
 
 from hybrid_sched.core.hardware import ScoreRow
+from hybrid_sched.core.queued import QueuedTask, TaskState
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.db import Database, DatabaseError, DatabaseNotReady, migrations
+from hybrid_sched.db.decisions import MOST_BYTES, DecisionStore, StoredDecision
 from hybrid_sched.db.reservations import ReservationStore, StoredReservation
-from hybrid_sched.db.schema import METADATA, RESERVATIONS
+from hybrid_sched.db.schema import METADATA, QUEUED_TASKS, RESERVATIONS
 from hybrid_sched.db.scores import ScoreStore
+from hybrid_sched.db.tasks import TaskStore
 from hybrid_sched.db.terms import Deposed, Terms, fenced
 from hybrid_sched.db.weights import WeightStore
 
@@ -33,6 +38,19 @@ TIMEOUT_S = 60
 # MariaDB keeps doubles and texts of any script; a time must not lose its milliseconds.
 RESERVATION = StoredReservation(
     "a", "hypervisor", "pööl", Resources(vcpu=Fraction(3, 7), memory_mb=512), 2, 1.76e9 + 0.125, 2e9
+)
+TASK = QueuedTask(
+    uuid="11111111-2222-4333-8444-555555555555",
+    name="Töpfe 🚀",
+    framework="hypervisor",
+    demand=Resources(vcpu=Fraction(3, 7), memory_mb=512),
+    # As long as Nova takes it, which is longer than the plain TEXT of MySQL.
+    spec={"flavor": "m1.small", "user_data": "ü" * 24_000, "environment": {"a": "x" * 70_000}},
+    kind="m1.small cirros",
+    priority=-5,
+    submitted_at_s=1.76e9 + 0.125,
+    deadline_s=1.77e9 + 0.125,
+    stop_after_s=0.1,
 )
 
 _numbers = itertools.count()
@@ -108,9 +126,27 @@ def test_migrations_lead_from_nothing_to_the_schema(url: str):
 def test_a_sync_that_was_interrupted_goes_on(database: Database):
     database.write(lambda connection: connection.execute(sa.text("DELETE FROM alembic_version")))
     database.write(RESERVATIONS.drop)
+    database.write(QUEUED_TASKS.drop)
     database.sync()
     database.check()
     assert Terms(database).begin("a", 1.0) == 1
+
+
+def test_decisions_come_back_exactly_each_once_and_the_old_ones_go(database: Database):
+    term = Terms(database).begin("a", 1.0)
+    store = DecisionStore(database, steps_kept=3)
+    times = [1.76e9 + number / 3 for number in range(4)]
+    steps = [StoredDecision("a", at_s, "order", "x" * MOST_BYTES) for at_s in times]
+    for _ in range(2):
+        store.put_many([*steps, StoredDecision("A", times[0], "order", "{}")], term)
+        store.put_many(steps[1:], term)
+        assert store.of("a") == tuple(steps[1:])
+    assert store.newest(9, ["order"]) == (steps[3], *store.of("A"))
+    assert store.forget_before(times[2], term) == 2
+    assert (store.of("a"), store.of("A")) == (tuple(steps[2:]), ())
+    Terms(database).begin("b", 2.0)
+    with pytest.raises(Deposed):
+        store.put_many(steps, term)
 
 
 def test_no_two_processes_get_the_same_term(database: Database, url: str):
@@ -139,6 +175,10 @@ def test_an_old_leader_changes_nothing(database: Database):
         lambda: store.put(StoredReservation("b", "container", "", Resources(), 1, 1, 2), old),
         lambda: store.remove(["a"], old),
         lambda: weights.set("", "container", 2, old),
+        lambda: TaskStore(database).add([TASK], old),
+        lambda: TaskStore(database).update(TASK, TaskState.WAITING, old),
+        lambda: TaskStore(database).cancel(TASK.uuid, old, 3.0),
+        lambda: TaskStore(database).forget(9e9, old),
     ):
         with pytest.raises(Deposed):
             write()
@@ -193,6 +233,68 @@ def test_settings_are_kept_exactly(database: Database):
     assert set(scores.all()) == set(rows)
     assert scores.remove("amd*", "*")
     assert scores.all() == (rows[0],)
+
+
+def test_a_task_goes_through_its_states_by_compare_and_set(database: Database):
+    term, store = Terms(database).begin("a", 1.0), TaskStore(database)
+    lower = replace(TASK, uuid="2", name="töpfe 🚀", after=(TASK.uuid,))
+    store.add([TASK, lower], term)
+    store.add([TASK, replace(lower, uuid="3", deadline_s=None)], term)
+    waiting = replace(TASK, position=1)
+    assert store.get(TASK.uuid) == waiting
+    assert [task.uuid for task in store.list(name=TASK.name)] == [TASK.uuid]
+    launching = replace(
+        waiting, state=TaskState.LAUNCHING, attempts=1, host="a", started_at_s=1.76e9, text="¡Ja!"
+    )
+    for _ in range(2):
+        # The second time changes no value, as when it runs again because the connection was lost at the commit.
+        assert store.update(launching, TaskState.WAITING, term)
+    assert not store.update(replace(launching, host="b"), TaskState.WAITING, term)
+    assert store.cancel(TASK.uuid, term, 9.0) == replace(launching, cancelling=True)
+    done = replace(launching, state=TaskState.DONE, ended_at_s=1.76e9 + 30.5)
+    assert store.update(done, TaskState.LAUNCHING, term)
+    assert store.get(TASK.uuid) == replace(done, cancelling=True)
+    assert store.cancel("2", term, 9.0).state is TaskState.CANCELLED
+    assert [task.uuid for task in store.unfinished()] == ["3"]
+    assert store.ended_durations(5) == {("hypervisor", TASK.kind): (30.5,)}
+    assert store.forget(2e9, term) == 1
+    assert store.states_of([TASK.uuid, "2", "3"]) == {
+        TASK.uuid: TaskState.DONE,
+        "3": TaskState.WAITING,
+    }
+
+
+def test_many_tasks_are_taken_on_at_once(database: Database):
+    term, store = Terms(database).begin("a", 1.0), TaskStore(database)
+    many = [replace(TASK, uuid=str(number), spec={}) for number in range(5000)]
+    store.add(many, term)
+    store.add(many, term)
+    assert [task.uuid for task in store.unfinished()] == [task.uuid for task in many]
+    assert [task.position for task in store.list(limit=2, marker=4998)] == [4999, 5000]
+
+
+def test_of_an_update_and_a_cancellation_at_once_one_comes_first(database: Database):
+    """A task is either launched and told to end, or cancelled and never launched."""
+    term, store = Terms(database).begin("a", 1.0), TaskStore(database)
+    tasks = [replace(TASK, uuid=str(number), spec={}) for number in range(40)]
+    store.add(tasks, term)
+
+    def launch() -> list[bool]:
+        return [
+            store.update(replace(task, state=TaskState.LAUNCHING), TaskState.WAITING, term)
+            for task in tasks
+        ]
+
+    with ThreadPoolExecutor(2) as threads:
+        launched = threads.submit(launch)
+        cancelled = [store.cancel(task.uuid, term, 9.0) for task in reversed(tasks)]
+    for task, is_launched in zip(tasks, launched.result(), strict=True):
+        now = store.get(task.uuid)
+        assert now.cancelling
+        assert now.state is (TaskState.LAUNCHING if is_launched else TaskState.CANCELLED)
+    assert [task.state for task in reversed(cancelled)] == [
+        store.get(task.uuid).state for task in tasks
+    ]
 
 
 def test_the_commands_use_the_database_that_is_named(url: str, tmp_path: Path):

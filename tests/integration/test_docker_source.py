@@ -157,7 +157,7 @@ def test_a_restart_is_another_life_whose_counters_begin_anew(
     assert second.counters["cpu_s"] < first.counters["cpu_s"]
     dockerd.client.stop(container, timeout=0)
     stopped = look(source)
-    assert (stopped.task.state, stopped.counters, stopped.gauges) == ("exited", {}, {})
+    assert (stopped.task.state, stopped.counters, stopped.gauges) == ("closed", {}, {})
 
 
 def test_labels_of_a_container_are_its_rates(

@@ -56,6 +56,8 @@ def hosts_of(client) -> set[str]:
 @pytest.fixture
 def engine(site: Site):
     site.engine.start()
+    # Before it serves for the first time nothing keeps what it is asked.
+    wait_until(lambda: "Serving." in site.engine.log_text(), "the engine serves")
     return site.engine
 
 

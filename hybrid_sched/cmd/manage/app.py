@@ -37,6 +37,8 @@ class ManageApp(App):
             command_manager=CommandManager(COMMANDS),
             deferred_help=True,
         )
+        self._connecting = threading.Lock()
+        self._transport: oslo_messaging.RPCTransport | None = None
 
     def build_option_parser(
         self, description: str | None, version: str | None, argparse_kwargs: Any = None
@@ -86,8 +88,7 @@ class ManageApp(App):
 
         def call() -> None:
             try:
-                transport = bus.transport(cfg.CONF)
-                engine = bus.client(transport, bus.ENGINE_TOPIC, timeout_s=timeout_s)
+                engine = bus.client(self._bus(), bus.ENGINE_TOPIC, timeout_s=timeout_s)
                 answer.set_result(engine.call({}, method, **arguments))
             except Exception as error:
                 answer.set_exception(error)
@@ -101,10 +102,20 @@ class ManageApp(App):
                 f"The quota service did not answer within {timeout_s:g} s: check that hybrid-sched-engine runs and that "
                 f"[DEFAULT] transport_url in {_files()} names its broker."
             ) from None
+        except oslo_messaging.RemoteError as error:
+            # Its own text has the traceback of the quota service.
+            raise ManageError(f"The quota service cannot answer: {error.value}") from None
         except oslo_messaging.MessagingException as error:
             raise ManageError(
                 f"The quota service cannot be asked ({error}): check [DEFAULT] transport_url in {_files()}."
             ) from None
+
+    def _bus(self) -> oslo_messaging.RPCTransport:
+        """Give the one transport of all questions: each has a connection and a thread of its own."""
+        with self._connecting:
+            if self._transport is None:
+                self._transport = bus.transport(cfg.CONF)
+            return self._transport
 
 
 def _files() -> str:

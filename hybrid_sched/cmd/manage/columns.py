@@ -44,6 +44,28 @@ class Moment(FormattableColumn[float]):
         return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
+class OptionalMoment(FormattableColumn[float | None]):
+    """A time, in seconds of Unix time, or none."""
+
+    def human_readable(self) -> str:
+        """Show it in UTC."""
+        return Moment(self._value).human_readable() if self._value else ""
+
+
+class Duration(FormattableColumn[float | None]):
+    """A length of time in seconds, or none."""
+
+    def human_readable(self) -> str:
+        """Show it as ``1d2h3m4s``, without what is zero."""
+        if self._value is None:
+            return ""
+        left, shown = round(self._value), ""
+        for unit, seconds in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+            number, left = divmod(left, seconds)
+            shown += f"{number}{unit}" if number else ""
+        return shown or "0s"
+
+
 class Names(FormattableColumn[Sequence[str]]):
     """A list of names."""
 

@@ -7,14 +7,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from hybrid_sched.core.resources import Vector
+
+# The entry point that is taken where none is named: the best by ``make bench-pack``.
+DEFAULT_PACKER = "repack"
+
+# A row a task or host, a column a resource: vectors of exact numbers, or an integer array of shape (rows, resources).
+Rows = Sequence[Vector] | npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True, slots=True)
 class Packing:
     """Where each task goes.
 
-    :param bins: tasks of each host that got any, in the order they were placed; hosts in the order they were opened.
+    :param bins: tasks of each host that got any, in the order they were placed; hosts in the order they were opened. A packer
+        may make the tuples only when they are asked for.
     :param unplaced: tasks for which there was no room, ascending.
     :param free: what each host has left.
     """
@@ -33,14 +43,15 @@ class Packer(ABC):
     """Pack a queue of tasks onto hosts, all at once.
 
     A packer keeps nothing between calls, never places a task where it does not fit on every resource, and gives the same
-    answer for the same input.
+    answer for the same input. Its constructor works without arguments.
     """
 
     @abstractmethod
-    def pack(self, tasks: Sequence[Vector], hosts: Sequence[Vector]) -> Packing:
+    def pack(self, tasks: Rows, hosts: Rows) -> Packing:
         """Place tasks.
 
-        :param tasks: demand of each, a number a resource.
+        :param tasks: demand of each, a number a resource, none negative.
         :param hosts: what each host has free, a number a resource.
         :returns: the placement; indices count from 0 in the order given.
+        :raises ValueError: when rows differ in length, or a demand is negative.
         """

@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 
-from hybrid_sched.core.packing.base import Packer, Packing
-from hybrid_sched.core.resources import (
-    Number,
-    Vector,
-    dominant_resource,
-    dominant_share,
-    fits,
-    subtract,
-    total,
-)
+import numpy as np
+
+from hybrid_sched.core.packing.base import Packer, Packing, Rows
+from hybrid_sched.core.packing.instance import Instance, Integers
+from hybrid_sched.core.packing.ordering import descending, dominant_keys
+from hybrid_sched.core.packing.two_ended import TwoEndedQueue
+from hybrid_sched.core.resources import dominant_resource
 
 
 class CrossFill(Packer):
@@ -22,6 +19,9 @@ class CrossFill(Packer):
 
     Tasks are sorted by dominant share of the hosts' free capacity, largest first; hosts by their free amount of the resource
     that the queue as a whole needs most, largest first. In one dimension it uses at most 3/2 of the fewest hosts possible.
+
+    The time is that of a sort of the tasks and a few searches a host: what the small end's tasks need together is summed up
+    once, so that where a host's filling ends is found by bisection.
 
     :param conserve: go on past a small task that does not fit, instead of closing the host there.
     :param resource: sort tasks and hosts by this resource alone, as the paper's one-dimensional text does.
@@ -31,98 +31,72 @@ class CrossFill(Packer):
         self._conserve = conserve
         self._resource = resource
 
-    def pack(self, tasks: Sequence[Vector], hosts: Sequence[Vector]) -> Packing:
+    def pack(self, tasks: Rows, hosts: Rows) -> Packing:
         """Place tasks; see :class:`~hybrid_sched.core.packing.base.Packer`."""
-        free = [tuple(host) for host in hosts]
-        if not tasks:
-            return Packing({}, (), tuple(free))
-        queue = _Queue(self._sorted_tasks(tasks, hosts))
-        bins: dict[int, tuple[int, ...]] = {}
-        for host in self._sorted_hosts(tasks, hosts):
-            if queue.empty:
-                break
-            room = free[host]
-            placed: list[int] = []
-            # The head: the left-most task that fits.
-            for position in queue.from_left():
-                task = queue.task(position)
-                if fits(tasks[task], room):
-                    room = self._place(tasks, queue, position, room, placed)
-                    break
-            if not placed:
-                continue
-            # The filling: from the right-most end.
-            for position in queue.from_right():
-                task = queue.task(position)
-                if fits(tasks[task], room):
-                    room = self._place(tasks, queue, position, room, placed)
-                elif not self._conserve:
-                    break
-            free[host] = room
-            bins[host] = tuple(placed)
-        unplaced = sorted(queue.task(position) for position in queue.from_left())
-        return Packing(bins, tuple(unplaced), tuple(free))
+        instance = Instance.of(tasks, hosts)
+        if not len(tasks) or not len(hosts):
+            return Packing({}, tuple(range(len(tasks))), instance.vectors(instance.hosts))
+        order = descending(self._task_keys(instance))
+        demand = instance.tasks.take(order, axis=0)
+        hosts_in_order = descending(self._host_keys(instance))
+        left = instance.hosts.take(hosts_in_order, axis=0)
+        bins: Mapping[int, tuple[int, ...]]
+        if self._conserve:
+            bins, remaining = _conserving(demand, left, order.tolist(), hosts_in_order.tolist())
+        else:
+            queue = TwoEndedQueue(order, demand)
+            queue.fill(left)
+            bins, remaining = queue.bins(hosts_in_order.tolist()), queue.remaining()
+        free = np.empty_like(left)
+        free[hosts_in_order] = left
+        return Packing(bins, tuple(sorted(remaining)), instance.vectors(free))
 
-    @staticmethod
-    def _place(
-        tasks: Sequence[Vector], queue: _Queue, position: int, room: Vector, placed: list[int]
-    ) -> Vector:
-        task = queue.task(position)
-        queue.remove(position)
-        placed.append(task)
-        return subtract(room, tasks[task])
+    def _task_keys(self, instance: Instance) -> Integers:
+        if self._resource is None:
+            return dominant_keys(instance)
+        column: Integers = instance.tasks[:, self._resource]
+        return column
 
-    def _sorted_tasks(self, tasks: Sequence[Vector], hosts: Sequence[Vector]) -> list[int]:
-        resource = self._resource
-        if resource is not None:
-            return sorted(range(len(tasks)), key=lambda task: -tasks[task][resource])
-        pool = total(hosts, len(tasks[0]))
-        shares: list[Number] = [dominant_share(task, pool) for task in tasks]
-        return sorted(range(len(tasks)), key=lambda task: -shares[task])
-
-    def _sorted_hosts(self, tasks: Sequence[Vector], hosts: Sequence[Vector]) -> list[int]:
+    def _host_keys(self, instance: Instance) -> Integers:
         resource = self._resource
         if resource is None:
-            length = len(tasks[0])
-            resource = dominant_resource(total(tasks, length), total(hosts, length))
-        return sorted(range(len(hosts)), key=lambda host: -hosts[host][resource])
+            resource = dominant_resource(tuple(instance.demand()), tuple(instance.pool()))
+        column: Integers = instance.hosts[:, resource]
+        return column
 
 
-class _Queue:
-    """Sorted tasks that can be walked from both ends while some are taken out, without moving the others."""
+def _conserving(
+    demand: Integers, rooms: Integers, order: list[int], hosts: list[int]
+) -> tuple[dict[int, tuple[int, ...]], list[int]]:
+    """Fill hosts from both ends, and go on past what does not fit.
 
-    def __init__(self, order: list[int]) -> None:
-        self._order = order
-        # Neighbours of each position that is still in the queue; the last place is the fence around both ends.
-        fence = len(order)
-        self._next: list[int] = [*range(1, fence + 1), 0]
-        self._previous = [fence, *range(fence)] if order else [0]
-
-    @property
-    def empty(self) -> bool:
-        fence = len(self._order)
-        return self._next[fence] == fence
-
-    def task(self, position: int) -> int:
-        return self._order[position]
-
-    def remove(self, position: int) -> None:
-        before, after = self._previous[position], self._next[position]
-        self._next[before] = after
-        self._previous[after] = before
-
-    def from_left(self) -> Iterator[int]:
-        fence = len(self._order)
-        position = self._next[fence]
-        while position != fence:
-            following = self._next[position]
-            yield position
-            position = following
-
-    def from_right(self) -> Iterator[int]:
-        fence = len(self._order)
-        position = self._previous[fence]
-        while position != fence:
-            following = self._previous[position]
-            yield position
-            position = following
+    :param demand: of the tasks in sorted order.
+    :param rooms: of the hosts in order; becomes what they have left.
+    :param order: the tasks' indices.
+    :param hosts: the hosts' indices.
+    :returns: the bins, and the tasks that are left.
+    """
+    bins: dict[int, tuple[int, ...]] = {}
+    waiting = np.arange(len(demand))
+    for host, left in zip(hosts, rooms, strict=True):
+        room = left
+        fitting = waiting[(demand[waiting] <= room).all(axis=1)]
+        if not len(fitting):
+            continue
+        room = room - demand[fitting[0]]
+        placed = [int(fitting[0])]
+        fitting = fitting[:0:-1]
+        while len(fitting):
+            # All up to the first that does not fit beside those before it.
+            together = demand[fitting].cumsum(axis=0)
+            beside = (together <= room).all(axis=1)
+            count = len(fitting) if beside.all() else int(beside.argmin())
+            if count:
+                room = room - together[count - 1]
+                placed += fitting[:count].tolist()
+            fitting = fitting[count + 1 :]
+            fitting = fitting[(demand[fitting] <= room).all(axis=1)]
+        left[:] = room
+        bins[host] = tuple(order[position] for position in placed)
+        waiting = np.setdiff1d(waiting, placed, assume_unique=True)
+    return bins, [order[position] for position in waiting.tolist()]

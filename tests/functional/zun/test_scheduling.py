@@ -49,7 +49,9 @@ class SchedulingTest(CloudTest):
             self.quota.report(host, CAPACITY, tasks)
         self.quota.publish()
 
-    def container(self, memory_mb: int, cpu: float = 1.0) -> objects.Container:
+    def container(
+        self, memory_mb: int, cpu: float = 1.0, labels: dict[str, str] | None = None
+    ) -> objects.Container:
         row = db_utils.create_test_container(
             context=self.context,
             uuid=uuidutils.generate_uuid(),
@@ -57,6 +59,7 @@ class SchedulingTest(CloudTest):
             cpu=cpu,
             memory=str(memory_mb),
             disk=0,
+            labels=labels,
         )
         return objects.Container.get_by_uuid(self.context, row.uuid)
 
@@ -130,6 +133,29 @@ class SchedulingTest(CloudTest):
             assert (decision.demand.vcpu, decision.demand.memory_mb) == claimed
             claim = self.claimed(provider)[container.uuid]
             assert (claim["VCPU"], claim["MEMORY_MB"]) == claimed
+
+    def test_a_declared_rate_needs_room_where_the_host_has_a_rate(self) -> None:
+        self.start_host("one")
+        capacity = CAPACITY._replace(net_out_bps=1000)
+        demand = Resources(vcpu=1, memory_mb=512, net_out_bps=600)
+        self.quota.report("one", capacity, [Task("guest-on-one", HYPERVISOR, demand)])
+        self.quota.publish()
+        labels = {"hybrid:net_out_bps": "400B/s", "hybrid:net_in_bps": "9GB/s", "app": "web"}
+        assert self.schedule(self.container(512, labels=labels)) == "one"
+        refused = self.container(512, labels={"hybrid:net_out_bps": "401"})
+        self.assert_refused(refused)
+        assert self.quota.decision(refused.uuid, Stage.SHARE_GATE).refused == {
+            "one": "host_room: host one has 400 of 1000 net_out_bps free of guests and containers, 401 is asked"
+        }
+
+    def test_labels_that_cannot_be_read_are_refused_by_every_host_with_the_remedy(self) -> None:
+        self.start_hosts(one=0)
+        container = self.container(512, labels={"hybrid:cpu_percent": "half"})
+        self.assert_refused(container)
+        assert self.quota.decision(container.uuid, Stage.SHARE_GATE).refused == {
+            "one": "bad_declaration: hybrid:cpu_percent is 'half': give a whole number from 1 to 100, "
+            "the part of each CPU; for more than all of it give more CPUs"
+        }
 
     def test_without_a_snapshot_every_host_passes_by_default(self) -> None:
         self.quota.be_silent()

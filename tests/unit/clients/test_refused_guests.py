@@ -101,3 +101,18 @@ def test_a_guest_that_cannot_be_used_is_refused(
     with pytest.raises(ServiceFault) as raised:
         nova_client.refused_guests(SINCE_S)
     assert f"the answer cannot be used: {said}" in str(raised.value)
+
+
+def test_what_a_flavor_declares_besides_is_wanted_too_and_nothing_of_one_that_cannot_be_read(
+    wire: requests_mock.Mocker, nova_client: NovaClient
+) -> None:
+    flavor = server()["flavor"]
+    declared = {"quota:disk_read_bytes_sec": "1000", "hybrid:net_in_bps": "1kB/s"}
+    good = server("good", flavor={**flavor, "extra_specs": declared})
+    bad = server("bad", flavor={**flavor, "extra_specs": {"hybrid:net_in_bps": "x"}})
+    wire.get(SERVERS, json={"servers": [good, bad]})
+    (request,) = nova_client.refused_guests(SINCE_S)
+    assert (request.uuid, request.demand) == (
+        "good",
+        Resources(2, 512, disk_read_bps=1000, net_in_bps=1000),
+    )

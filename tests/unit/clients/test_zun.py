@@ -131,3 +131,13 @@ def test_a_container_that_cannot_be_used_is_refused(
     with pytest.raises(ServiceFault) as raised:
         zun_client.refused_containers(SINCE_S)
     assert f"the answer cannot be used: {said}" in str(raised.value)
+
+
+def test_what_labels_declare_is_wanted_too_and_nothing_of_those_that_cannot_be_read(
+    wire: requests_mock.Mocker, zun_client: ZunClient
+) -> None:
+    good = container("good", labels={"hybrid:net_out_bps": "1kB/s", "app": "web"})
+    bad = container("bad", labels={"hybrid:net_out_bps": "x"})
+    wire.get(CONTAINERS, json={"containers": [good, bad]})
+    (request,) = zun_client.refused_containers(SINCE_S)
+    assert (request.uuid, request.demand) == ("good", Resources(2, 256, net_out_bps=1000))

@@ -126,7 +126,7 @@ def test_every_container_of_zun_is_listed_with_its_claim(emulator: Emulator) -> 
     emulator.gone.add("zun-three")
     assert [each.task for each in source(emulator.url).collect().tasks] == [
         Task("one", CONTAINER, Resources(vcpu=2, memory_mb=512), "host-of-zun-one", "running"),
-        Task("two", CONTAINER, Resources(vcpu=1, memory_mb=1), "host-of-zun-two", "exited"),
+        Task("two", CONTAINER, Resources(vcpu=1, memory_mb=1), "host-of-zun-two", "closed"),
     ]
 
 
@@ -147,15 +147,37 @@ def test_rates_are_labels_and_a_bad_one_is_left_out_and_named_once(
         "hybrid:net_in_bps": "0",
         "hybrid:net_out_bps": "-5",
         "hybrid:relocatable": "yes",
+        "hybrid:task": "7",
+        "app": "web",
     }
     emulator.containers = {"zun-one": container("zun-one", 1024, 64, "created", labels)}
     made = source(emulator.url)
     for _ in range(2):
         assert tasks(made)["one"].task.demand == Resources(1, 64, disk_read_bps=10485760)
-    assert [sentence.partition(" and is left out")[0] for sentence in caplog.messages] == [
-        "Container zun-one: the label hybrid:disk_write_bps is '10M'",
-        "Container zun-one: the label hybrid:net_out_bps is '-5'",
+    assert [
+        sentence.partition(": give")[0].partition(": use")[0] for sentence in caplog.messages
+    ] == [
+        "Container zun-one: 'hybrid:relocatable' is not known",
+        "Container zun-one: hybrid:disk_write_bps is '10M'",
+        "Container zun-one: hybrid:net_out_bps is '-5'",
     ]
+    assert all(each.endswith(". What cannot be read is left out.") for each in caplog.messages)
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("created", "closed"),
+        ("running", "running"),
+        ("paused", "paused"),
+        ("exited", "closed"),
+        # Of what its life cycle does not have, Docker's own word.
+        ("restarting", "restarting"),
+        ("dead", "dead"),
+    ],
+)
+def test_a_container_is_where_its_life_cycle_has_it(status: str, state: str) -> None:
+    assert task_of(container("zun-one", 1024, 64, status), set()).state == state
 
 
 _V1_STATISTICS = {

@@ -44,6 +44,7 @@ _METADATA = """
         <nova:extraSpec name="quota:vif_outbound_average">64</nova:extraSpec>
         <nova:extraSpec name="quota:disk_total_iops_sec">5</nova:extraSpec>
         <nova:extraSpec name="hw:cpu_policy">shared</nova:extraSpec>
+        <nova:extraSpec name="hybrid:relocate">{relocate}</nova:extraSpec>
       </nova:extraSpecs>
     </nova:flavor>
   </nova:instance>
@@ -77,9 +78,9 @@ _STATISTICS: dict[str, Any] = {
 _NOW_S = 1_700_000_005
 
 
-def uri_of(folder: Path, read: str = "10485760") -> str:
+def uri_of(folder: Path, read: str = "10485760", relocate: str = "allow") -> str:
     """Give libvirt a host with two guests: one of Nova, whose metadata counts, and one of somebody else."""
-    metadata = _METADATA.format(read=read)
+    metadata = _METADATA.format(read=read, relocate=relocate)
     domains = [
         _DOMAIN.format(
             name="instance-1", uuid=_OF_NOVA, metadata=metadata, memory_kb=999 * 1024, vcpus=7
@@ -168,6 +169,30 @@ def test_a_guest_that_is_shut_off_stays_listed_and_its_next_life_differs(
     assert second.task.state == "running"
     assert second.life != first.life
     assert seen(made)[0].life == second.life
+
+
+def test_a_guest_whose_memory_is_kept_is_suspended_and_not_closed(
+    uri: str, connection: Any
+) -> None:
+    made = source(uri)
+    guest = connection.lookupByUUIDString(_OF_NOVA)
+    states = []
+    for change in (guest.suspend, guest.resume, guest.managedSave, guest.create, guest.destroy):
+        change()
+        task = seen(made)[0].task
+        states.append((task.state, task.movable))
+    assert states == [
+        ("paused", True),
+        ("running", True),
+        ("suspended", False),
+        ("running", True),
+        ("closed", False),
+    ]
+
+
+def test_a_guest_whose_flavor_forbids_it_is_not_moved(tmp_path: Path) -> None:
+    (of_nova, of_another) = seen(source(uri_of(tmp_path, relocate="deny")))
+    assert (of_nova.task.movable, of_another.task.movable) == (False, True)
 
 
 def test_the_file_with_its_process_number_tells_lives_apart(

@@ -273,6 +273,37 @@ def test_decisions_that_the_engine_did_not_take_are_sent_again(
     assert batches == [[decision_to_wire(decision(each))] for each in ("a", "a", "b")]
 
 
+def test_the_next_leader_is_told_again_what_the_last_one_may_not_have_written(
+    emulator: EngineEmulator, client_of: Callable[..., QuotaClient]
+) -> None:
+    client = client_of()
+    client.accept_snapshot(snapshot_to_wire(Site(term=1).cycle()), age_s=0.0)
+    for name in "ab":
+        client.record(as_made(decision(name)))
+        emulator.recorded.get(timeout=LIMIT_S)
+    client.accept_snapshot(snapshot_to_wire(Site(term=2).cycle()), age_s=0.0)
+    again = emulator.recorded.get(timeout=LIMIT_S)
+    assert again == [decision_to_wire(decision(name)) for name in "ab"]
+    client.record(as_made(decision("c")))
+    assert emulator.recorded.get(timeout=LIMIT_S) == [decision_to_wire(decision("c"))]
+
+
+def test_what_was_told_long_ago_is_not_told_again(
+    emulator: EngineEmulator,
+    client_of: Callable[..., QuotaClient],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_module, "_TOLD_AGAIN_FOR_S", -1.0)
+    client = client_of()
+    client.accept_snapshot(snapshot_to_wire(Site(term=1).cycle()), age_s=0.0)
+    for name in "ab":
+        client.record(as_made(decision(name)))
+        emulator.recorded.get(timeout=LIMIT_S)
+    client.accept_snapshot(snapshot_to_wire(Site(term=2).cycle()), age_s=0.0)
+    client.record(as_made(decision("c")))
+    assert emulator.recorded.get(timeout=LIMIT_S) == [decision_to_wire(decision("c"))]
+
+
 def test_a_client_and_the_real_endpoint_understand_each_other(
     serve: Callable[[object], None], client_of: Callable[..., QuotaClient]
 ) -> None:

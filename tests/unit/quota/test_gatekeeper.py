@@ -332,6 +332,17 @@ def test_the_order_is_recorded_whole_and_refuses_nobody() -> None:
     )
 
 
+def test_what_the_shares_allow_is_recorded_with_their_limit() -> None:
+    keeper, client = gatekeeper()
+    keeper.judge(request("r", 10), ["a", "b"])
+    assert client.decisions[-1].text == (
+        "framework container would hold 30.0 % of memory_mb; its share by weight is 50.0 % "
+        "and 0.0 % more can be lent now, so 20.0 % would be left"
+    )
+    keeper.judge(request("m", 10, is_move=True), ["a", "b"])
+    assert client.decisions[-1].text == "a move: what runs holds its share already"
+
+
 def test_a_plan_is_recorded_with_what_became_of_it() -> None:
     keeper, client = gatekeeper()
     asked = request("r", 10, planned_host="a")
@@ -346,9 +357,9 @@ def test_a_plan_is_recorded_with_what_became_of_it() -> None:
     text = "planned for host gone, which was not among the hosts that passed"
     assert client.decisions[-2].text.startswith(f"{text}; filler (")
     keeper.judge(elsewhere, ["b", "a"])
-    assert client.decisions[-1].text == text
+    assert client.decisions[-1].text.endswith(f"would be left; {text}")
     keeper.judge(asked, ["b", "a"])
-    assert client.decisions[-1].text == ""
+    assert client.decisions[-1].text.endswith("would be left")
 
 
 def test_a_plan_needs_no_snapshot() -> None:
@@ -382,3 +393,25 @@ def test_a_gatekeeper_asks_the_client_of_its_process(tmp_path: Path) -> None:
     finally:
         close_client_for_process()
         cfg.CONF.reset()
+
+
+def test_a_declaration_that_cannot_be_read_keeps_a_request_from_every_host_and_is_said() -> None:
+    fault = "hybrid:net_in_bps is 'x': give a whole number of bytes per second"
+    for age_s in (0.5, None):
+        keeper, client = gatekeeper(age_s, granted(), reserve="strict")
+        verdict = keeper.judge(request("g", 1, HYPERVISOR, fault=fault), ["a", "b"])
+        assert verdict.admitted == ()
+        assert {host: each.rule for host, each in verdict.refused.items()} == {
+            "a": Rule.BAD_DECLARATION,
+            "b": Rule.BAD_DECLARATION,
+        }
+        (decision,) = client.decisions
+        assert decision.refused == dict.fromkeys(["a", "b"], f"bad_declaration: {fault}")
+        assert not decision.refused_by_share
+        assert client.reserved == []
+
+
+def test_a_task_that_runs_with_such_a_declaration_can_be_moved() -> None:
+    keeper, _ = gatekeeper()
+    moved = request("g", 1, HYPERVISOR, fault="it is bad", is_move=True)
+    assert keeper.judge(moved, ["a"]).admitted == ("a",)

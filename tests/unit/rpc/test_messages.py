@@ -67,6 +67,36 @@ def test_a_decision_comes_back_as_it_was() -> None:
     assert messages.decision_from_wire(wire) == DECISION
 
 
+@pytest.mark.parametrize("weights", [(), (Fraction(7, 2), 3, 0, -1, Fraction(-1, 3))])
+def test_the_weights_of_a_decision_come_back_signed_and_exact(weights: tuple) -> None:
+    hosts = tuple(f"host{number}" for number in range(len(weights)))
+    told = replace(DECISION, hosts=hosts, weights=weights, more_hosts=4, more_refused=9)
+    assert messages.decision_from_wire(over_the_wire(messages.decision_to_wire(told))) == told
+
+
+def test_a_decision_of_an_earlier_release_has_no_weights() -> None:
+    wire = messages.decision_to_wire(DECISION)
+    old = {
+        name: wire[name] for name in wire if name not in {"weights", "more_hosts", "more_refused"}
+    }
+    assert messages.decision_from_wire(old) == DECISION
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ([1, 2], "weights: 2 for 1 hosts: send one each or none"),
+        (["--1"], "weights: '-1' is no exact number"),
+        ([0.5], "weights: 0.5 is no exact number"),
+        ([-(2**63)], r"weights: an integer of 2\*\*63 or more is out of range"),
+    ],
+)
+def test_weights_that_cannot_be_read_are_refused(weights: list, said: str) -> None:
+    wire = messages.decision_to_wire(replace(DECISION, hosts=("a",)))
+    with pytest.raises(BadMessage, match=f"^{said}"):
+        messages.decision_from_wire({**wire, "weights": weights})
+
+
 def test_a_request_comes_back_as_it_was() -> None:
     request = Request("r", CONTAINER, Resources(vcpu=Fraction(1, 3)), count=2, is_move=True)
     wire = over_the_wire(messages.request_to_wire(request))

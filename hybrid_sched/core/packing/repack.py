@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packing better by packing again: the best of several packings, and then a few hosts at a time anew."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Sequence
+
+from hybrid_sched.core.packing.base import Packer, Packing, Rows
+from hybrid_sched.core.packing.bounds import lower_bound
+from hybrid_sched.core.packing.instance import Instance
+from hybrid_sched.core.packing.kinds import Kinds
+from hybrid_sched.core.packing.ordering import share_weights
+from hybrid_sched.core.packing.starts import Filling, starts
+from hybrid_sched.core.packing.subset_sum import fill_exactly
+from hybrid_sched.core.resources import fits
+
+# Tasks taken off a host and placed again, over the whole search.
+_EFFORT = 250_000
+# In several dimensions a move takes longer and gains less.
+_SEVERAL = 6
+# Hosts that are emptied together, and about how many tasks they may have.
+_MOST_HOSTS = 8
+_POOL = 30
+# One of so many of the emptiest hosts is always among them.
+_EMPTIEST = 4
+
+Demand = tuple[int, ...]
+
+
+class Repack(Packer):
+    """Fill hosts by several rules, keep the best packing, then empty a few hosts at a time and fill them anew.
+
+    The rules are those of :func:`~hybrid_sched.core.packing.starts.starts`. Then one of the emptiest hosts and some others are
+    emptied, and their tasks are packed onto them again, the fullest possible first and with some chance; the new packing is
+    kept if the squares of what the hosts hold add up to no less, which draws tasks together until a host is empty. The search
+    ends when no packing can use fewer hosts, or after a fixed number of tasks was moved; it counts moves and draws from a fixed
+    seed, so that the same input has the same answer.
+
+    :param effort: how many tasks are moved at most.
+    """
+
+    def __init__(self, *, effort: int = _EFFORT) -> None:
+        self._effort = effort
+
+    def pack(self, tasks: Rows, hosts: Rows) -> Packing:
+        """Place tasks; see :class:`~hybrid_sched.core.packing.base.Packer`."""
+        instance = Instance.of(tasks, hosts)
+        if not len(tasks) or not len(hosts):
+            return Packing({}, tuple(range(len(tasks))), instance.vectors(instance.hosts))
+        best: Filling | None = None
+        bound = lower_bound(instance.tasks, instance.hosts)
+        for filling in starts(instance):
+            if best is None or _cost(filling) < _cost(best):
+                best = filling
+            if len(best) <= bound:
+                break
+        search = _Search(instance, best or {})
+        effort = self._effort if len(instance.scales) == 1 else self._effort // _SEVERAL
+        search.run(bound, effort)
+        return _packing(instance, search.bins)
+
+
+def _cost(filling: Filling) -> tuple[int, int]:
+    """Tell which of two fillings is better: more tasks placed, then fewer hosts."""
+    return -sum(map(len, filling.values())), len(filling)
+
+
+class _Search:
+    """Hosts in use, and the kinds of tasks on each."""
+
+    def __init__(self, instance: Instance, filling: Filling) -> None:
+        kinds = Kinds(instance.tasks)
+        self._demand: list[Demand] = [tuple(row) for row in kinds.demand.tolist()]
+        self._rooms: list[Demand] = [tuple(row) for row in instance.hosts.tolist()]
+        self._weights = share_weights(instance.pool())
+        # What one unit of each resource is of all there is.
+        self._part = [1 / amount if amount > 0 else 0.0 for amount in instance.pool()]
+        self._sizes = [self._size(demand) for demand in self._demand]
+        self._total_room = [self._size(room) for room in self._rooms]
+        self.bins = {host: list(placed) for host, placed in filling.items()}
+        self._loads = {host: self._load(placed) for host, placed in self.bins.items()}
+        self._random = random.Random(0)  # noqa: S311
+
+    def _size(self, amounts: Demand) -> int:
+        return sum(a * w for a, w in zip(amounts, self._weights, strict=True))
+
+    def _load(self, kinds: Sequence[int]) -> int:
+        return sum([self._sizes[kind] for kind in kinds])
+
+    def run(self, bound: int, effort: int) -> None:
+        """Pack a few hosts anew, again and again."""
+        while effort > 0 and len(self.bins) > max(bound, 1):
+            hosts = self._choose()
+            pool = [kind for host in hosts for kind in self.bins[host]]
+            effort -= len(pool) + 1
+            packed = self._pack(hosts, pool)
+            if packed is not None:
+                self._keep(hosts, packed)
+
+    def _choose(self) -> list[int]:
+        emptiest = heapq.nsmallest(_EMPTIEST, self._loads, key=self._loads.__getitem__)
+        first = self._random.choice(emptiest)
+        others = list(self.bins)
+        chosen, tasks = [first], len(self.bins[first])
+        while len(chosen) < min(_MOST_HOSTS, len(others)):
+            host = self._random.choice(others)
+            if host in chosen:
+                continue
+            tasks += len(self.bins[host])
+            if tasks > _POOL and len(chosen) > 1:
+                break
+            chosen.append(host)
+        return chosen
+
+    def _pack(self, hosts: list[int], pool: list[int]) -> list[list[int]] | None:
+        """Fill the hosts, largest first, from a pool; None when some of it is left."""
+        hosts.sort(key=lambda host: (-self._total_room[host], host))
+        self._random.shuffle(pool)
+        fill = self._fill_by_sum if len(self._weights) == 1 else self._fill_by_room
+        packed = [fill(pool, self._rooms[host]) for host in hosts]
+        return None if pool else packed
+
+    def _fill_by_sum(self, pool: list[int], room: Demand) -> list[int]:
+        if not pool:
+            return []
+        sizes = self._sizes
+        placed = []
+        left = room[0]
+        head = max(range(len(pool)), key=lambda place: sizes[pool[place]])
+        if self._demand[pool[head]][0] <= left:
+            placed.append(pool.pop(head))
+            left -= self._demand[placed[0]][0]
+        chosen = fill_exactly([self._demand[kind][0] for kind in pool], left)
+        placed += [pool[place] for place in chosen]
+        for place in reversed(chosen):
+            del pool[place]
+        return placed
+
+    def _fill_by_room(self, pool: list[int], room: Demand) -> list[int]:
+        """Fill by the dot product with the room, the weights of resources drawn at random."""
+        factors = [part * (0.2 + self._random.random()) for part in self._part]
+        placed: list[int] = []
+        demand = self._demand
+        while True:
+            pull = [f * r * part for f, r, part in zip(factors, room, self._part, strict=True)]
+            if not placed:
+                pull = factors
+            best, most = -1, -1.0
+            for place, kind in enumerate(pool):
+                wanted = demand[kind]
+                if fits(wanted, room):
+                    score = sum([p * d for p, d in zip(pull, wanted, strict=True)])
+                    if score > most:
+                        best, most = place, score
+            if best < 0:
+                return placed
+            kind = pool.pop(best)
+            room = tuple([r - d for r, d in zip(room, demand[kind], strict=True)])
+            placed.append(kind)
+
+    def _keep(self, hosts: list[int], packed: list[list[int]]) -> None:
+        loads = [self._load(placed) for placed in packed]
+        if sum([load * load for load in loads]) < sum([self._loads[host] ** 2 for host in hosts]):
+            return
+        for host, placed, load in zip(hosts, packed, loads, strict=True):
+            if placed:
+                self.bins[host], self._loads[host] = placed, load
+            else:
+                del self.bins[host], self._loads[host]
+
+
+def _packing(instance: Instance, filling: Filling) -> Packing:
+    """Turn kinds into tasks; what is left over is tried on each host once more."""
+    kinds = Kinds(instance.tasks)
+    free = instance.hosts.copy()
+    bins: dict[int, list[int]] = {}
+    for host, placed in filling.items():
+        bins[host] = [kinds.take(kind) for kind in placed]
+        free[host] -= kinds.demand[placed].sum(axis=0)
+    unplaced = []
+    for task in kinds.remaining():
+        fitting = (instance.tasks[task] <= free).all(axis=1)
+        if not fitting.any():
+            unplaced.append(task)
+            continue
+        host = int(fitting.argmax())
+        bins.setdefault(host, []).append(task)
+        free[host] -= instance.tasks[task]
+    placed_tasks = {host: tuple(of_host) for host, of_host in bins.items()}
+    return Packing(placed_tasks, tuple(unplaced), instance.vectors(free))

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The queue of declared tasks: what was taken on outlives the engine that took it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from hybrid_sched.core.queued import FINAL_STATES, QueuedTask, TaskState
+from hybrid_sched.core.resources import Resources
+from hybrid_sched.db.database import Database
+from hybrid_sched.db.errors import DatabaseError
+from hybrid_sched.db.schema import QUEUED_TASKS
+from hybrid_sched.db.terms import fenced
+
+Tasks = list[QueuedTask]
+# A statement can have so many parameters everywhere.
+_AT_ONCE = 500
+_COLUMNS = QUEUED_TASKS.c
+_FINAL = sorted(FINAL_STATES)
+# Fields whose columns have the same name and value, and those that are named otherwise there.
+_SAME = ("name", "framework", "kind", "priority", "position", "attempts", "host", "server", "text")
+_TIMES = {
+    "submitted_at_s": "submitted_at",
+    "deadline_s": "deadline",
+    "duration_s": "duration",
+    "stop_after_s": "stop_after",
+    "not_before_s": "not_before",
+    "started_at_s": "started_at",
+    "ended_at_s": "ended_at",
+}
+#: What changes while a task goes through its states; whether its owner wants it to end is not in it.
+_CHANGING = (
+    *("state", "attempts", "not_before", "host", "server", "started_at", "ended_at", "text"),
+    "term",
+)
+
+
+class TaskStore:
+    """Keep the tasks. Each write is on disk when it returns, and is the leader's alone.
+
+    Its methods raise :class:`~hybrid_sched.db.errors.DatabaseError` when the database cannot be used, and those that write
+    :class:`~hybrid_sched.db.terms.Deposed` when the term is over; then nothing has changed.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, tasks: Sequence[QueuedTask], term: int) -> None:
+        """Take on tasks, all or none; those whose uuid is there already are left as they are.
+
+        :param tasks: in order of arrival; their positions are given here.
+        """
+
+        def work(connection: sa.Connection) -> None:
+            fenced(connection, term)
+            known = _states_of(connection, [task.uuid for task in tasks])
+            # The fence lets in one writer at a time, so that no two get the same position.
+            last = connection.scalar(sa.select(sa.func.max(_COLUMNS.position))) or 0
+            new = {task.uuid: task for task in reversed(tasks) if task.uuid not in known}
+            rows = [
+                _to_row(replace(task, position=last + number), term)
+                for number, task in enumerate(reversed(new.values()), start=1)
+            ]
+            if rows:
+                connection.execute(QUEUED_TASKS.insert(), rows)
+
+        self._database.write(work)
+
+    def get(self, uuid: str) -> QueuedTask | None:
+        """Give one task; None when there is none."""
+        return self._database.read(lambda connection: _get(connection, uuid))
+
+    def list(
+        self,
+        states: Collection[TaskState] | None = None,
+        limit: int = 1000,
+        marker: int | None = None,
+        *,
+        name: str | None = None,
+        uuids: Collection[str] | None = None,
+    ) -> Tasks:
+        """Give tasks by position.
+
+        :param states: of them; None for any.
+        :param limit: how many at most.
+        :param marker: position of the last one that the caller has seen; None to begin.
+        :param name: of them; None for any.
+        :param uuids: of them, 500 at most; None for any.
+        """
+        query = sa.select(QUEUED_TASKS).order_by(_COLUMNS.position).limit(limit)
+        if states is not None:
+            query = query.where(_COLUMNS.state.in_(sorted(states)))
+        if marker is not None:
+            query = query.where(_COLUMNS.position > marker)
+        if name is not None:
+            query = query.where(_COLUMNS.name == name)
+        if uuids is not None:
+            query = query.where(_COLUMNS.uuid.in_(sorted(uuids)))
+        return self._read(query)
+
+    def unfinished(self) -> Tasks:
+        """Give all tasks that are in no final state, by position."""
+        query = sa.select(QUEUED_TASKS).where(_COLUMNS.state.not_in(_FINAL))
+        return self._read(query.order_by(_COLUMNS.position))
+
+    def count_unfinished(self) -> int:
+        """Say how many tasks are in no final state."""
+        query = (
+            sa.select(sa.func.count())
+            .select_from(QUEUED_TASKS)
+            .where(_COLUMNS.state.not_in(_FINAL))
+        )
+        return self._database.read(lambda connection: connection.scalar(query) or 0)
+
+    def states_of(self, uuids: Collection[str]) -> dict[str, TaskState]:
+        """Give the states of tasks; those that are unknown are left out."""
+        return self._database.read(lambda connection: _states_of(connection, list(uuids)))
+
+    def update(self, task: QueuedTask, expected: TaskState, term: int) -> bool:
+        """Write what changes of a task, if its state is still the expected one (compare and set).
+
+        Whether its owner wants it to end stays as it is in the database.
+
+        :param task: with its new state, attempts, ``not_before_s``, host, server, times and text.
+        :param expected: state that the writer knew.
+        :returns: whether it was written.
+        """
+        row = _to_row(task, term)
+        changes = {name: row[name] for name in _CHANGING}
+        is_it = _COLUMNS.uuid == task.uuid
+        statement = QUEUED_TASKS.update().where(is_it, _COLUMNS.state == expected).values(changes)
+
+        def work(connection: sa.Connection) -> bool:
+            fenced(connection, term)
+            if connection.execute(statement).rowcount:
+                return True
+            # When the connection is lost at the commit this runs again, and finds what it has written itself.
+            found = connection.execute(sa.select(QUEUED_TASKS).where(is_it)).mappings().first()
+            return found is not None and all(
+                found[name] == value for name, value in changes.items()
+            )
+
+        return self._database.write(work)
+
+    def cancel(self, uuid: str, term: int, now_s: float) -> QueuedTask | None:
+        """Note that a task's owner wants it to end; one that waits is cancelled at once, one that has ended stays as it is.
+
+        :param now_s: Unix time.
+        :returns: the task as it is now; None when there is none.
+        """
+        is_it = _COLUMNS.uuid == uuid
+        note = QUEUED_TASKS.update().where(is_it, _COLUMNS.state.not_in(_FINAL))
+        end = QUEUED_TASKS.update().where(is_it, _COLUMNS.state == TaskState.WAITING)
+
+        def work(connection: sa.Connection) -> QueuedTask | None:
+            fenced(connection, term)
+            connection.execute(note.values(cancelling=True, term=term))
+            connection.execute(
+                end.values(
+                    state=TaskState.CANCELLED,
+                    ended_at=now_s,
+                    text="Cancelled by its owner before it started.",
+                )
+            )
+            return _get(connection, uuid)
+
+        return self._database.write(work)
+
+    def ended_durations(
+        self, limit_per_kind: int, since_s: float = 0
+    ) -> dict[tuple[str, str], tuple[float, ...]]:
+        """Give how long tasks that are done have run, in seconds, by framework and kind, the newest first.
+
+        :param limit_per_kind: how many of each kind at most.
+        :param since_s: Unix time; those that ended before are left out.
+        """
+        newest = sa.func.row_number().over(
+            partition_by=(_COLUMNS.framework, _COLUMNS.kind),
+            order_by=(_COLUMNS.ended_at.desc(), _COLUMNS.position.desc()),
+        )
+        ended = sa.select(
+            _COLUMNS.framework,
+            _COLUMNS.kind,
+            (_COLUMNS.ended_at - _COLUMNS.started_at).label("duration"),
+            newest.label("number"),
+        ).where(
+            _COLUMNS.state == TaskState.DONE,
+            _COLUMNS.started_at > 0,
+            _COLUMNS.ended_at >= max(since_s, 0),
+            _COLUMNS.ended_at >= _COLUMNS.started_at,
+        )
+        rows = ended.subquery()
+        query = (
+            sa.select(rows.c.framework, rows.c.kind, rows.c.duration)
+            .where(rows.c.number <= limit_per_kind)
+            .order_by(rows.c.number)
+        )
+        durations: dict[tuple[str, str], tuple[float, ...]] = {}
+        for row in self._database.read(lambda connection: connection.execute(query).all()):
+            key = (row.framework, row.kind)
+            durations[key] = (*durations.get(key, ()), row.duration)
+        return durations
+
+    def forget(self, before_s: float, term: int) -> int:
+        """Remove the tasks that ended before a time and for which no unfinished task waits.
+
+        :param before_s: Unix time.
+        :returns: how many were removed.
+        """
+        waiting = sa.select(_COLUMNS.after).where(
+            _COLUMNS.state.not_in(_FINAL), _COLUMNS.after != "[]"
+        )
+        old = sa.select(_COLUMNS.uuid).where(
+            _COLUMNS.state.in_(_FINAL), _COLUMNS.ended_at < before_s
+        )
+
+        def work(connection: sa.Connection) -> int:
+            fenced(connection, term)
+            needed = {uuid for text in connection.scalars(waiting) for uuid in json.loads(text)}
+            names = [uuid for uuid in connection.scalars(old) if uuid not in needed]
+            return sum(
+                connection.execute(QUEUED_TASKS.delete().where(_COLUMNS.uuid.in_(part))).rowcount
+                for part in _parts(names)
+            )
+
+        return self._database.write(work)
+
+    def _read(self, query: sa.Select[Any]) -> Tasks:
+        rows = self._database.read(lambda connection: connection.execute(query).mappings().all())
+        return [_from_row(row) for row in rows]
+
+
+def _get(connection: sa.Connection, uuid: str) -> QueuedTask | None:
+    query = sa.select(QUEUED_TASKS).where(_COLUMNS.uuid == uuid)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else _from_row(row)
+
+
+def _states_of(connection: sa.Connection, uuids: Sequence[str]) -> dict[str, TaskState]:
+    states = {}
+    for part in _parts(uuids):
+        query = sa.select(_COLUMNS.uuid, _COLUMNS.state).where(_COLUMNS.uuid.in_(part))
+        states.update({row.uuid: TaskState(row.state) for row in connection.execute(query)})
+    return states
+
+
+def _parts(uuids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (uuids[start : start + _AT_ONCE] for start in range(0, len(uuids), _AT_ONCE))
+
+
+def _to_row(task: QueuedTask, term: int) -> dict[str, Any]:
+    demand = {
+        name: amount if isinstance(amount, int) else str(amount)
+        for name, amount in task.demand.declared().items()
+    }
+    return {
+        "uuid": task.uuid,
+        **{name: getattr(task, name) for name in _SAME},
+        **{column: getattr(task, name) for name, column in _TIMES.items()},
+        "demand": json.dumps(demand),
+        "spec": json.dumps(dict(task.spec)),
+        "after": json.dumps(task.after),
+        "state": task.state.value,
+        "cancelling": task.cancelling,
+        "term": term,
+    }
+
+
+def _from_row(row: sa.RowMapping) -> QueuedTask:
+    return QueuedTask(
+        uuid=row["uuid"],
+        **{name: row[name] for name in _SAME},
+        **{name: row[column] for name, column in _TIMES.items()},
+        demand=_parsed(row, "demand", lambda value: Resources.parse(json.loads(value))),
+        spec=_parsed(row, "spec", json.loads),
+        after=_parsed(row, "after", lambda value: tuple(json.loads(value))),
+        state=_parsed(row, "state", TaskState),
+        cancelling=row["cancelling"],
+    )
+
+
+def _parsed(row: sa.RowMapping, name: str, parse: Callable[[str], Any]) -> Any:
+    try:
+        return parse(row[name])
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DatabaseError(
+            f"The queued task {row['uuid']} has a {name} that cannot be read ({error}): delete its row of the table "
+            "queued_tasks."
+        ) from None

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The queue of declared tasks as the leading engine works on it: its runner in a thread, and what answers for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from oslo_config import cfg
+from oslo_log import log
+
+from hybrid_sched.clients.nova import nova_client
+from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
+from hybrid_sched.core.queued import QueuedTask
+from hybrid_sched.db import Database, DatabaseError
+from hybrid_sched.db.tasks import TaskStore
+from hybrid_sched.db.terms import Deposed
+from hybrid_sched.interfaces.launcher import CloudUnavailable, Launcher, LaunchFault
+from hybrid_sched.queue.endpoint import QueueEndpoint
+from hybrid_sched.queue.launchers.nova import nova_launcher
+from hybrid_sched.queue.launchers.zun import zun_launcher
+from hybrid_sched.queue.packers import PoolPackers
+from hybrid_sched.queue.planning import Cluster, QueuePlanner
+from hybrid_sched.queue.runner import QueueRunner, no_credentials
+from hybrid_sched.queue.tasks import BadTask, TaskQueue
+
+LOG = log.getLogger(__name__)
+
+
+class QueueDuty:
+    """Work on the queue during one term.
+
+    :param conf: options of the groups ``[queue]``, ``[nova]`` and ``[zun]``.
+    :param term: fencing token of the leader.
+    :param database: of the tasks.
+    :param cluster: the engine.
+    :param over: called when the term turns out to be over.
+    """
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        term: int,
+        database: Database,
+        cluster: Cluster,
+        over: Callable[[], None],
+    ) -> None:
+        self._options = conf.queue
+        self._over = over
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="queue")
+        self._trouble = ""
+        launchers = launchers_of(conf)
+        store = TaskStore(database)
+        nova = nova_client(conf)
+        packers = PoolPackers(conf, None if nova is None else nova.aggregates)
+        planner = QueuePlanner(cluster, store, packers)
+        self.runner = QueueRunner(conf, store, launchers, planner, term)
+        self.endpoints = (QueueEndpoint(TaskQueue(store, term, resolver(launchers))),)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; a round that is under way is finished."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._options.period_s):
+            if not self._options.enabled:
+                continue
+            try:
+                self.runner.run_round()
+                self._trouble = ""
+            except Deposed:
+                self._over()
+                return
+            except DatabaseError as error:
+                if str(error) != self._trouble:
+                    self._trouble = str(error)
+                    LOG.warning("The queue waits for the database: %s", error)
+            except Exception:
+                LOG.exception(
+                    "A round of the queue failed; the next one goes on from the database."
+                )
+
+
+def launchers_of(conf: cfg.ConfigOpts) -> dict[str, Launcher]:
+    """Make the launcher of each framework for which there are credentials.
+
+    :raises BadClientOption: when the options cannot be used.
+    """
+    made = {HYPERVISOR: nova_launcher(conf), CONTAINER: zun_launcher(conf)}
+    return {framework: launcher for framework, launcher in made.items() if launcher is not None}
+
+
+def resolver(launchers: Mapping[str, Launcher]) -> Callable[[QueuedTask], QueuedTask]:
+    """Make what gives a task its demand.
+
+    :param launchers: by framework.
+    :returns: raises :class:`~hybrid_sched.queue.tasks.BadTask` for a task that cannot be launched.
+    """
+
+    def resolve(task: QueuedTask) -> QueuedTask:
+        launcher = launchers.get(task.framework)
+        if launcher is None:
+            raise BadTask(no_credentials(task.framework))
+        try:
+            return replace(task, demand=launcher.resolve(task.spec))
+        except LaunchFault as fault:
+            raise BadTask(str(fault)) from None
+        except CloudUnavailable as fault:
+            raise BadTask(f"its demand cannot be told now, send it again later: {fault}") from None
+
+    return resolve

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What others may ask of the queue of declared tasks on the bus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import oslo_messaging
+
+from hybrid_sched.core.queued import TaskState
+from hybrid_sched.db import DatabaseError
+from hybrid_sched.db.terms import Deposed
+from hybrid_sched.queue.document import MOST_TASKS
+from hybrid_sched.queue.tasks import TaskQueue
+from hybrid_sched.rpc import bus, wire
+from hybrid_sched.rpc.tasks import queued_task_from_wire, queued_task_to_wire
+from hybrid_sched.rpc.wire import BadMessage, Wire
+
+#: Tasks of one answer.
+MOST_LISTED = 1000
+#: UUIDs that one question may name.
+MOST_UUIDS = 500
+_MOST_FAULTS = 100
+_LONGEST_NAME = 255
+
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+# What is told to the caller alone; anything else is logged with its traceback, too.
+_told: Callable[[_Call], _Call] = oslo_messaging.expected_exceptions(Deposed, DatabaseError)
+
+
+class QueueEndpoint:
+    """The calls of the topic ``hybrid-sched-engine``, version 1.0, that are about declared tasks.
+
+    Each answers ``{"faults": [sentence, ...]}`` when something that it was given cannot be used.
+
+    :param queue: the leader's.
+    """
+
+    target = oslo_messaging.Target(version=bus.VERSION)
+
+    def __init__(self, queue: TaskQueue) -> None:
+        self._queue = queue
+
+    @_told
+    def submit_tasks(self, _context: Wire, tasks: object) -> Wire:
+        """Take on tasks, all or none. Those that are there already stay as they are, so that it may be asked again.
+
+        :returns: ``{"faults"}``, empty when all were taken on.
+        """
+        read = []
+        faults = []
+        try:
+            for index, entry in enumerate(wire.sequence(tasks, "tasks", MOST_TASKS)):
+                try:
+                    read.append(queued_task_from_wire(entry))
+                except BadMessage as fault:
+                    faults.append(f"tasks[{index}].{fault}")
+        except BadMessage as fault:
+            faults.append(str(fault))
+        faults = faults or self._queue.submit(read)
+        more = len(faults) - _MOST_FAULTS
+        return {"faults": faults[:_MOST_FAULTS] + ([f"and {more} more"] if more > 0 else [])}
+
+    @_told
+    def tasks(
+        self,
+        _context: Wire,
+        states: object = None,
+        limit: object = MOST_LISTED,
+        marker: object = None,
+        name: object = None,
+        uuids: object = None,
+    ) -> Wire:
+        """Give tasks by position, without their specifications and what they wait for.
+
+        :param states: of them; None for any.
+        :param limit: how many at most.
+        :param marker: position of the last one that the caller has seen; None to begin.
+        :param name: of them; None for any.
+        :param uuids: of them; None for any.
+        :returns: ``{"tasks"}``.
+        """
+        try:
+            found = self._queue.list(
+                None if states is None else _states(states),
+                wire.integer(limit, "limit", 1, MOST_LISTED),
+                None if marker is None else wire.integer(marker, "marker", 0, wire.LARGEST - 1),
+                name=None if name is None else wire.text(name, "name", _LONGEST_NAME),
+                uuids=None
+                if uuids is None
+                else [
+                    wire.uuid(uuid, "uuids") for uuid in wire.sequence(uuids, "uuids", MOST_UUIDS)
+                ],
+            )
+        except BadMessage as fault:
+            return {"faults": [str(fault)]}
+        return {"tasks": [queued_task_to_wire(replace(task, spec={}, after=())) for task in found]}
+
+    @_told
+    def task(self, _context: Wire, uuid: object) -> Wire:
+        """Give one task with everything.
+
+        :returns: ``{"task"}``, None when there is none.
+        """
+        try:
+            found = self._queue.get(wire.uuid(uuid, "uuid"))
+        except BadMessage as fault:
+            return {"faults": [str(fault)]}
+        return {"task": None if found is None else queued_task_to_wire(found)}
+
+    @_told
+    def cancel_task(self, _context: Wire, uuid: object) -> Wire:
+        """Let a task end: one that waits is cancelled at once, another one by the engine, one that has ended stays.
+
+        :returns: ``{"task"}`` as it is now, None when there is none.
+        """
+        try:
+            found = self._queue.cancel(wire.uuid(uuid, "uuid"))
+        except BadMessage as fault:
+            return {"faults": [str(fault)]}
+        return {"task": None if found is None else queued_task_to_wire(found)}
+
+
+def _states(value: object) -> list[TaskState]:
+    names = [
+        wire.text(name, "states", 32) for name in wire.sequence(value, "states", len(TaskState))
+    ]
+    for name in names:
+        if name not in list(TaskState):
+            raise BadMessage(f"states: {name!r} is unknown: send some of {', '.join(TaskState)}")
+    return [TaskState(name) for name in names]

@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 HOSTS ?= 2
 
 .PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration \
-	test-faults test-lab bench-engine bench-failover bench-pack lint docs clean
+	test-faults test-lab bench-engine bench-sched bench-failover bench-pack lint docs clean
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -55,6 +55,9 @@ test-faults: venv  ## Run random sequences of faults on engines, agents and a re
 
 test-lab: venv  ## Start the lab and drive it with the real clients.
 	@tools/run-suites --lab e2e
+
+bench-sched: venv  ## Measure what the plug-ins cost Nova's and Zun's schedulers; figures in .bench/sched.json.
+	$(BIN)/python -m benchmarks.sched
 
 bench-engine: venv  ## Measure the engine with ten thousand synthetic hosts; figures in .bench/engine.json.
 	$(BIN)/python -m benchmarks.engine

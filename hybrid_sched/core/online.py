@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import repeat
 
 from hybrid_sched.core.cluster import Pool, Snapshot
 from hybrid_sched.core.resources import (
@@ -126,7 +127,8 @@ def rank(
         ("order", rule.role, rule.resource), lambda of: _order(of, rule.role, rule.resource)
     )
     known = order.scores
-    scores = _spread([known.get(host, _UNREPORTED_SCORE) for host in hosts], len(known) * _STEP)
+    found = list(map(known.get, hosts, repeat(_UNREPORTED_SCORE)))
+    scores = _spread(found, len(known) * _STEP)
     return _with_plan(Ranking(rule, hosts, scores, None, rule.text, order.weights), planned_host)
 
 

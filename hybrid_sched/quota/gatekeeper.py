@@ -9,7 +9,6 @@ from typing import Any
 
 from oslo_config import cfg
 
-from hybrid_sched.conf import client as options
 from hybrid_sched.core.cluster import DEFAULT_POOL, ReserveMode, Snapshot
 from hybrid_sched.core.decision import Decision, Stage
 from hybrid_sched.core.online import Ranking, rank, unranked
@@ -188,9 +187,8 @@ def _without_snapshot(hosts: Sequence[str], text: str, *, allow: bool) -> Verdic
 
 
 def gatekeeper_for_process(conf: cfg.ConfigOpts) -> Gatekeeper:
-    """Give a gatekeeper with the client of this process.
+    """Give a gatekeeper with the client of this process, which registers the options when it is made.
 
     :param conf: the global options of the service that the plug-in runs in.
     """
-    options.register(conf)
     return Gatekeeper(client_for_process(conf), conf)

@@ -31,10 +31,13 @@ class CrossFillWeigher(weights.BaseHostWeigher):
     def __init__(self) -> None:
         super().__init__()
         options.register(nova_conf.CONF)
+        self._multiplier = self._newest_multiplier()
 
     def weight_multiplier(self, host_state: HostState) -> float:
         """Give the option's multiplier, or that of the host's aggregate."""
-        return _multiplier(host_state, "cross_fill_weight_multiplier")
+        if not host_state.aggregates:
+            return self._multiplier
+        return _of_aggregates(host_state, "cross_fill_weight_multiplier", self._multiplier)
 
     def weigh_objects(
         self,
@@ -42,6 +45,8 @@ class CrossFillWeigher(weights.BaseHostWeigher):
         weight_properties: objects.RequestSpec,
     ) -> list[float]:
         """Weigh all hosts in one pass."""
+        # Once a request, as to read an option takes longer than to weigh a host. It is the same for all threads.
+        self._multiplier = self._newest_multiplier()
         hosts = [weighed.obj.host for weighed in weighed_obj_list]
         gatekeeper = gatekeeper_for_process(nova_conf.CONF)
         ranking = gatekeeper.rank(request_to_rank(weight_properties), hosts)
@@ -59,13 +64,15 @@ class CrossFillWeigher(weights.BaseHostWeigher):
     def _planned_weight(self, host: HostState) -> float:
         """Give what makes ``planned_host_weight_multiplier`` once Nova multiplies it, whatever the sign of the multiplier."""
         multiplier = self.weight_multiplier(host)
-        planned = _multiplier(host, "planned_host_weight_multiplier")
+        set_to = nova_conf.CONF.hybrid_sched.planned_host_weight_multiplier
+        planned = _of_aggregates(host, "planned_host_weight_multiplier", set_to)
         return planned / multiplier if multiplier else 0.0
 
+    @staticmethod
+    def _newest_multiplier() -> float:
+        return float(nova_conf.CONF.hybrid_sched.cross_fill_weight_multiplier)
 
-def _multiplier(host: HostState, name: str) -> float:
-    set_to: float = nova_conf.CONF.hybrid_sched[name]
-    if not host.aggregates:
-        return set_to
-    # As every weigher of Nova does it.
+
+def _of_aggregates(host: HostState, name: str, set_to: float) -> float:
+    """Give a multiplier as every weigher of Nova does."""
     return float(scheduler_utils.get_weight_multiplier(host, name, set_to))

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,7 +65,7 @@ def test_what_was_decided_is_known_after_the_engine_was_killed(site: Site, engin
     client = site.client()
     for number in range(REQUESTS):
         for step in steps(number):
-            client.record(step)
+            client.record(partial(replace, step))
     wait_until(lambda: rows(site) == 2 * REQUESTS, "all decisions are in the database")
     engine.kill()
     engine.start()
@@ -92,7 +94,7 @@ def test_a_scheduler_that_loses_the_engine_tells_the_next_one_what_it_told_last(
     locked = sqlite3.connect(path, isolation_level=None)
     locked.execute("BEGIN IMMEDIATE")
     try:
-        client.record(steps(0)[0])
+        client.record(lambda: steps(0)[0])
         wait_until(lambda: site.ask("decision", "list"), "the engine has it in memory")
         engine.kill()
     finally:
@@ -106,7 +108,7 @@ def test_a_scheduler_that_loses_the_engine_tells_the_next_one_what_it_told_last(
 def test_an_engine_that_is_stopped_writes_what_waits(site: Site, engine) -> None:
     client = site.client()
     for number in range(20):
-        client.record(steps(number)[0])
+        client.record(partial(replace, steps(number)[0]))
     wait_until(lambda: len(site.ask("decision", "list")) == 20, "the engine has them in memory")
     assert engine.stop() == 0
     assert rows(site) == 20
@@ -121,7 +123,7 @@ def test_a_database_that_is_locked_holds_up_no_call(site: Site, engine) -> None:
     locked.execute("BEGIN IMMEDIATE")
     try:
         for number in range(20):
-            client.record(steps(number)[0])
+            client.record(partial(replace, steps(number)[0]))
         # Calls are answered and cycles go on, although nothing can be written.
         wait_until(lambda: len(site.ask("decision", "list")) == 20, "the decisions are known")
         wait_until(lambda: client.view().snapshot.version > first.version + 3, "cycles go on")

@@ -1,126 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plug-ins in Nova's real API, scheduler, conductor and Placement; the compute hosts have Nova's fake driver."""
+"""The plug-ins in Nova's real scheduler."""
 
 from __future__ import annotations
 
-import nova.tests.functional  # noqa: F401 - first, as Nova's own tests do
 import pytest
-from nova import conf as nova_conf
+from compute_cloud import ComputeCloudTest
 from nova import context, exception, objects
-from nova.scheduler.client import query
-from nova.tests.functional import integrated_helpers
-from quota_service import QuotaService, left_out
 
-from hybrid_sched.conf import client as options
-from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Task
+from hybrid_sched.core.cluster import HYPERVISOR
 from hybrid_sched.core.decision import Stage
-from hybrid_sched.core.resources import Resources
 
-_FILTER = "hybrid_sched.filters.nova.HybridShareFilter"
-_WEIGHER = "hybrid_sched.weighers.nova.CrossFillWeigher"
-_STOCK_FILTERS = "nova.scheduler.filters.all_filters"
-_STOCK_WEIGHERS = "nova.scheduler.weights.all_weighers"
-#: What Nova's MediumFakeDriver has, with 16 vCPUs for each CPU and no reserve.
-_CAPACITY = Resources(vcpu=160, memory_mb=8192)
 _OTHER_IMAGE = "a2459075-d96c-40d5-893e-577ff92e721c"
 
 
-class SchedulingTest(integrated_helpers.ProviderUsageBaseTestCase):
-    compute_driver = "fake.MediumFakeDriver"
-
-    def setUp(self) -> None:
-        options.register(nova_conf.CONF)
-        self.flags(reserved_host_memory_mb=0, initial_ram_allocation_ratio=1.0)
-        self.flags(initial_cpu_allocation_ratio=16.0, initial_disk_allocation_ratio=16.0)
-        enabled = ["ComputeFilter"]
-        if "HybridShareFilter" not in left_out():
-            enabled.append("HybridShareFilter")
-        self.flags(
-            available_filters=[_STOCK_FILTERS, _FILTER],
-            enabled_filters=enabled,
-            weight_classes=[_STOCK_WEIGHERS if "CrossFillWeigher" in left_out() else _WEIGHER],
-            group="filter_scheduler",
-        )
-        self.flags(first_snapshot_timeout_s=0.0, group="hybrid_sched")
-        super().setUp()
-        self.quota = QuotaService(nova_conf.CONF)
-        self.addCleanup(self.quota.close)
-        self.containers: dict[str, int] = {}
-
-    def _clear_attrs(self) -> None:
-        """Keep the attributes: Nova drops pytest's among them, which then cannot tell of a failure."""
-
-    def start_hosts(self, **containers_mb: int) -> None:
-        """Start compute hosts, each with a container of so many MiB on it (0: none)."""
-        for name, memory_mb in containers_mb.items():
-            self._start_compute(name)
-            self.containers[name] = memory_mb
-        self.report()
-
-    def report(self) -> None:
-        """Tell the quota service what runs on each host, as the agents would."""
-        servers = self.admin_api.get_servers()
-        for host, memory_mb in self.containers.items():
-            tasks = [
-                Task(
-                    server["id"],
-                    HYPERVISOR,
-                    Resources(vcpu=server["flavor"]["vcpus"], memory_mb=server["flavor"]["ram"]),
-                )
-                for server in servers
-                if server["OS-EXT-SRV-ATTR:host"] == host
-            ]
-            if memory_mb:
-                demand = Resources(vcpu=1, memory_mb=memory_mb)
-                tasks.append(Task(f"container-on-{host}", CONTAINER, demand))
-            self.quota.report(host, _CAPACITY, tasks)
-        self.quota.publish()
-
-    def create(self, memory_mb: int, expected: str = "ACTIVE", **request: object) -> dict:
-        flavor = self._create_flavor(memory_mb=memory_mb, vcpu=1, disk=0, ephemeral=0)
-        server = self._build_server(flavor_id=flavor, networks="none", **request)
-        created = self.api.post_server({"server": server})
-        created = self._wait_for_state_change(created, expected)
-        if self.containers:
-            self.report()
-        return created
-
-    def place(self, *memory_mb: int) -> list[str]:
-        """Create guests one after another; gives where each went."""
-        return [self.create(each)["OS-EXT-SRV-ATTR:host"] for each in memory_mb]
-
-    def wait_for_statuses(self, wanted: list[str]) -> None:
-        """Wait until the servers have these statuses, in the order of the alphabet."""
-
-        def as_wanted() -> None:
-            assert sorted(each["status"] for each in self.api.get_servers()) == wanted
-
-        self._wait_for_assert(as_wanted)
-
-    def refusals(self, server: dict) -> dict[str, str]:
-        return dict(self.quota.decision(server["id"], Stage.SHARE_GATE).refused)
-
-    def wait_for_refusals(self, server: dict, wanted: dict[str, str]) -> None:
-        """Wait until these are the last ones, for a server that was placed before."""
-
-        def as_wanted() -> None:
-            assert self.refusals(server) == wanted
-
-        self._wait_for_assert(as_wanted, max_retries=60)
-
-    def take_share_away(self) -> None:
-        """Leave so little to guests that they are over their share, and see that a new one is refused."""
-        self.quota.set(weights={"hypervisor": "1", "container": "9"}, lending={"container": "0"})
-        self.report()
-        self.create(512, "ERROR")
-
-    def select(self, spec: objects.RequestSpec) -> str:
-        """Ask the scheduler as the conductor does; gives the host."""
-        chosen = query.SchedulerQueryClient().select_destinations(
-            context.get_admin_context(), spec, [spec.instance_uuid], return_objects=True
-        )
-        return str(chosen[0][0].service_host)
-
+class SchedulingTest(ComputeCloudTest):
     def test_large_guests_go_by_room_and_small_ones_fill_up_behind_them(self) -> None:
         self.start_hosts(one=1024, two=3072, three=0)
         where = self.place(4096, 4096, 4096, 512, 512, 512)
@@ -355,9 +248,3 @@ class SchedulingTest(integrated_helpers.ProviderUsageBaseTestCase):
         refused = self.create(1024, "ERROR")
         self.quota.answer()
         assert self.refusals(refused)["one"].startswith("quota_unavailable: ")
-
-
-@pytest.fixture(autouse=True)
-def _keep_pytests_logging_out(caplog: pytest.LogCaptureFixture) -> None:
-    """Leave Nova's log records to Nova's own fixture."""
-    caplog.set_level("CRITICAL")

@@ -3,87 +3,16 @@
 
 from __future__ import annotations
 
-import pytest
-from cloud import CAPACITY, CloudTest
-from oslo_utils import uuidutils
-from quota_service import left_out
-from zun import objects
-from zun.common import exception
+from cloud import CAPACITY
+from container_cloud import ContainerCloudTest
 from zun.scheduler.client.query import SchedulerClient
-from zun.tests.unit.db import utils as db_utils
 
-from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Task
+from hybrid_sched.core.cluster import HYPERVISOR, Task
 from hybrid_sched.core.decision import Stage
 from hybrid_sched.core.resources import Resources
 
 
-class SchedulingTest(CloudTest):
-    def setUp(self) -> None:
-        super().setUp()
-        ours = ["HybridShareFilter", "CrossFillOrderFilter"]
-        enabled = [name for name in ours if name not in left_out()]
-        self.enable("ComputeFilter", *enabled)
-        self.guests: dict[str, int] = {}
-        self.containers: dict[str, list[Task]] = {}
-
-    def enable(self, *names: str) -> None:
-        available = ["zun.scheduler.filters.all_filters", "hybrid_sched.filters.zun.all_filters"]
-        self.set("available_filters", available, "scheduler")
-        self.set("enabled_filters", list(names), "scheduler")
-
-    def start_hosts(self, **guests_mb: int) -> None:
-        """Start hosts, each with a guest of so many MiB on it (0: none) of which Zun knows nothing."""
-        for name, memory_mb in guests_mb.items():
-            self.start_host(name)
-            self.guests[name] = memory_mb
-            self.containers[name] = []
-        self.report()
-
-    def report(self) -> None:
-        """Tell the quota service what runs on each host, as the agents would."""
-        for host, memory_mb in self.guests.items():
-            tasks = list(self.containers[host])
-            if memory_mb:
-                demand = Resources(vcpu=1, memory_mb=memory_mb)
-                tasks.append(Task(f"guest-on-{host}", HYPERVISOR, demand))
-            self.quota.report(host, CAPACITY, tasks)
-        self.quota.publish()
-
-    def container(
-        self, memory_mb: int, cpu: float = 1.0, labels: dict[str, str] | None = None
-    ) -> objects.Container:
-        row = db_utils.create_test_container(
-            context=self.context,
-            uuid=uuidutils.generate_uuid(),
-            name=uuidutils.generate_uuid(),
-            cpu=cpu,
-            memory=str(memory_mb),
-            disk=0,
-            labels=labels,
-        )
-        return objects.Container.get_by_uuid(self.context, row.uuid)
-
-    def schedule(self, container: objects.Container) -> str:
-        """Let Zun choose a host."""
-        chosen = SchedulerClient().select_destinations(self.context, [container], {})
-        return str(chosen[0]["host"])
-
-    def assert_refused(self, container: objects.Container) -> None:
-        with pytest.raises(exception.NoValidHost):
-            self.schedule(container)
-
-    def place(self, *memory_mb: int) -> list[str]:
-        """Place containers one after another; gives where each went."""
-        hosts = []
-        for each in memory_mb:
-            container = self.container(each)
-            host = self.schedule(container)
-            demand = Resources(vcpu=1, memory_mb=each)
-            self.containers[host].append(Task(container.uuid, CONTAINER, demand))
-            self.report()
-            hosts.append(host)
-        return hosts
-
+class SchedulingTest(ContainerCloudTest):
     def test_large_containers_go_by_room_and_small_ones_fill_up_behind_them(self) -> None:
         self.start_hosts(one=1024, two=3072, three=0)
         where = self.place(4096, 4096, 4096, 512, 512, 512)

@@ -83,7 +83,13 @@ def measure(count: int) -> Interleaved:
     nodes = [compute_node(report) for report in reports]
     services = {node.hostname: service_of(node.hostname) for node in nodes}
     container = objects.Container(
-        uuid=str(uuid.uuid4()), cpu=1.0, memory="1024", disk=0, labels={}, cpu_policy=None, runtime=None
+        uuid=str(uuid.uuid4()),
+        cpu=1.0,
+        memory="1024",
+        disk=0,
+        labels={},
+        cpu_policy=None,
+        runtime=None,
     )
     extra_spec: dict[str, Any] = {"hints": None, "availability_zone": None, "pci_requests": None}
 

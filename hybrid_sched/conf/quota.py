@@ -128,6 +128,14 @@ OPTIONS = [
         "is in proportion to what is borrowed; the default keeps every task alive.",
     ),
     cfg.IntOpt(
+        "recent_tasks",
+        default=1000,
+        min=1,
+        help="Newest tasks of each framework in each pool, 1 or more, whose demands say from which size on a task is a "
+        "Cross-Fill head: the large half of them. The default is enough for a steady median, and a cluster that is busy forgets "
+        "within days what was asked for before. `hybrid-sched-manage shares list` shows the size that follows.",
+    ),
+    cfg.IntOpt(
         "decisions_kept",
         default=10000,
         min=0,

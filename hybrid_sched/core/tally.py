@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
@@ -125,6 +126,46 @@ class DemandDistribution:
             if place < 0:
                 return simplest(Fraction(keys[demand]) / denominator)
         raise AssertionError("counts and their sum disagree")
+
+
+class RecentDemands:
+    """The demands of the newest tasks of one framework in one pool: the recent demand distribution.
+
+    Tasks that have ended count until newer ones take their place. What is asked for now says what a large task is, and not
+    what has been running for a year.
+
+    :param most: tasks that are remembered, 1 or more.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._arrivals: deque[tuple[Vector, int]] = deque()
+        self._tasks = 0
+        self._distribution = DemandDistribution()
+
+    def add(self, demand: Vector, count: int) -> None:
+        """Take in tasks that came.
+
+        :param demand: of each.
+        :param count: how many, 1 or more.
+        """
+        self._arrivals.append((demand, count))
+        self._tasks += count
+        self._distribution.change({demand: count})
+        while self._tasks > self._most:
+            oldest, tasks = self._arrivals.popleft()
+            surplus = min(tasks, self._tasks - self._most)
+            self._tasks -= surplus
+            self._distribution.change({oldest: -surplus})
+            if surplus < tasks:
+                self._arrivals.appendleft((oldest, tasks - surplus))
+
+    def head_threshold(self, pool: Vector) -> Number:
+        """Give the dominant share from which a task belongs to the large half; 0 before the first task.
+
+        :param pool: E.
+        """
+        return self._distribution.upper_median(pool)
 
 
 def _common_denominator(pool: Vector) -> tuple[tuple[int, ...], Number]:

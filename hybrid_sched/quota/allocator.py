@@ -108,7 +108,10 @@ class Allocator:
             policies,
             {each: add(tally.charge(each), self._reserved(each, name)) for each in names},
             {each: self._pending.demand_of(each, name) for each in names},
-            {each: self._state.demands[each].upper_median(capacity) for each in names},
+            {
+                each: self._state.recent_demands(name, each).head_threshold(capacity)
+                for each in names
+            },
         )
         ladder = self._ladders.setdefault(name, Ladder())
         return Pool(name, capacity, ladder.climb(frameworks, rules.ladder, self._now_s()))

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from hybrid_sched.core.cluster import DEFAULT_POOL, FRAMEWORKS, Host, Task
+from hybrid_sched.core.cluster import DEFAULT_POOL, Host, Task
 from hybrid_sched.core.resources import NOTHING, Number, Resources
-from hybrid_sched.core.tally import DemandDistribution, Tally
+from hybrid_sched.core.tally import RecentDemands, Tally
 from hybrid_sched.quota.statistics import HostRecord, Statistics
 
 _LENGTH = len(Resources._fields)
@@ -75,9 +75,10 @@ class ClusterState:
     declares it. One that two agents see, as during a move, is charged to its share once and takes room on both.
 
     :param statistics: the reports.
+    :param recent_tasks: newest tasks of a framework in a pool whose demands say what a large task is.
     """
 
-    def __init__(self, statistics: Statistics) -> None:
+    def __init__(self, statistics: Statistics, recent_tasks: int = 1000) -> None:
         self._statistics = statistics
         self._claims_of: ClaimsOf = _no_claims
         # Every consumer with a claim, and on how many hosts.
@@ -92,7 +93,17 @@ class ClusterState:
         self._stale: frozenset[str] = frozenset()
         self.hosts: dict[str, Host] = {}
         self.tallies: dict[str, Tally] = {DEFAULT_POOL: Tally()}
-        self.demands = {name: DemandDistribution() for name in FRAMEWORKS}
+        self._recent_tasks = recent_tasks
+        self._recent: dict[tuple[str, str], RecentDemands] = {}
+        # By host: how many tasks of each framework with each demand came (or went, if negative) since the last refresh.
+        self._came: dict[str, Counter[tuple[str, Resources]]] = {}
+
+    def recent_demands(self, pool: str, framework: str) -> RecentDemands:
+        """Give the demands of the newest tasks of a framework in a pool."""
+        key = pool, framework
+        if key not in self._recent:
+            self._recent[key] = RecentDemands(self._recent_tasks)
+        return self._recent[key]
 
     def is_placed(self, uuid: str) -> bool:
         """Say whether a task is on a host."""
@@ -186,6 +197,7 @@ class ClusterState:
         """
         while self._outdated:
             self._recharge(self._outdated.pop())
+        self._take_in_what_came(placing.pool_of)
         stale = frozenset(self._statistics.stale())
         self._dirty |= stale ^ self._stale
         self._stale = stale
@@ -201,6 +213,8 @@ class ClusterState:
                     self.hosts[name] = host
         self._dirty = set()
         self._sum_up(changed, everything=everything)
+        if everything:
+            self._take_in_what_new_pools_hold()
         return set(changed)
 
     def _sum_up(self, changed: Mapping[str, Host | None], *, everything: bool) -> None:
@@ -238,7 +252,7 @@ class ClusterState:
         if record is None:
             if before is not None:
                 self._release(host, before.by_agent)
-                self._count(before.demands, -1)
+                self._count(host, before.demands, -1)
                 del self._charges[host]
                 self._dirty.add(host)
             return
@@ -247,8 +261,8 @@ class ClusterState:
             self._release(host, before.by_agent - charge.by_agent)
         if before is None or charge.demands != before.demands:
             if before is not None:
-                self._count(before.demands, -1)
-            self._count(charge.demands, 1)
+                self._count(host, before.demands, -1)
+            self._count(host, charge.demands, 1)
         self._charges[host] = charge
         # Whether it is fresh may have changed even where the charge did not.
         self._dirty.add(host)
@@ -319,11 +333,31 @@ class ClusterState:
             if not others:
                 self._also_on.pop(uuid, None)
 
-    def _count(self, demands: Mapping[tuple[str, Resources], int], sign: int) -> None:
-        for framework, distribution in self.demands.items():
-            distribution.change(
-                {demand: sign * n for (name, demand), n in demands.items() if name == framework}
-            )
+    def _count(self, host: str, demands: Mapping[tuple[str, Resources], int], sign: int) -> None:
+        came = self._came.setdefault(host, Counter())
+        for key, tasks in demands.items():
+            came[key] += sign * tasks
+
+    def _take_in_what_came(self, pool_of: Mapping[str, str]) -> None:
+        """Remember the demands of tasks that came; one that went from a host of a pool to another did not come."""
+        by_pool: dict[str, Counter[tuple[str, Resources]]] = {}
+        for host, came in self._came.items():
+            of_pool = by_pool.setdefault(pool_of.get(host, DEFAULT_POOL), Counter())
+            for key, tasks in came.items():
+                of_pool[key] += tasks
+        self._came = {}
+        for pool, came in by_pool.items():
+            for (framework, demand), tasks in came.items():
+                if tasks > 0:
+                    self.recent_demands(pool, framework).add(demand, tasks)
+
+    def _take_in_what_new_pools_hold(self) -> None:
+        """Begin with what runs there, where hosts were put into a pool to which nothing has come yet."""
+        known = {pool for pool, _ in self._recent}
+        for name, host in self.hosts.items():
+            if host.pool not in known:
+                for (framework, demand), tasks in self._charges[name].demands.items():
+                    self.recent_demands(host.pool, framework).add(demand, tasks)
 
 
 def _no_claims(_host: str) -> Mapping[str, ClaimOnHost]:

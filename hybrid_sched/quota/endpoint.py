@@ -254,6 +254,7 @@ def _shares(pool: Pool, reserved: Mapping[tuple[str, str], int]) -> list[dict[st
                 "floor": number_to_wire(framework.floor),
                 "borrowed": number_to_wire(framework.borrowed),
                 "owed": number_to_wire(framework.owed),
+                "head_from": number_to_wire(framework.head_threshold),
                 "rung": framework.rung.value,
                 "squeeze": number_to_wire(framework.squeeze),
                 "reservations": reserved.get((pool.name, framework.name), 0),

@@ -98,7 +98,7 @@ class Engine:
             conf.quota.report_max_age_s, conf.quota.clock_skew_s, conf.quota.forget_host_after_s
         )
         self._statistics = Statistics(limits, now_s, clock_s)
-        self._state = ClusterState(self._statistics)
+        self._state = ClusterState(self._statistics, conf.quota.recent_tasks)
         self._reservations = Ledger(clock_s, store)
         self._pending = Ledger(clock_s)
         self._decisions = DecisionRecords(conf.quota.decisions_kept, archive)

@@ -68,6 +68,7 @@ class EngineCollector(Collector):
             "entitlement": "Dominant share that it is entitled to as the wants are",
             "borrowed": "Dominant share held above the entitlement",
             "owed": "Dominant share that it is entitled to, wants and does not hold",
+            "head_threshold": "Dominant share from which a task counts as a Cross-Fill head",
             "squeeze": "Factor on the CPU weights of its tasks",
             "reclaim_rung": f"Rung of the reclaim ladder: {', '.join(map(str.__str__, _RUNGS))} from 0",
             "reservations": "Reservations that are held",
@@ -97,6 +98,7 @@ def _figures(framework: Framework, capacity: Vector) -> dict[str, Number]:
         "entitlement": framework.entitlement,
         "borrowed": framework.borrowed,
         "owed": framework.owed,
+        "head_threshold": framework.head_threshold,
         "squeeze": framework.squeeze,
         "reclaim_rung": _RUNGS.index(framework.rung),
     }

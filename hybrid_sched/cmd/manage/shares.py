@@ -25,7 +25,7 @@ class ListShares(Lister):
         """Ask the quota service."""
         columns = ("Pool", "Framework", "Weight", *(each.capitalize() for each in _SHARES), "Key")
         return (
-            (*columns, "Rung", "Reserved"),
+            (*columns, "Head from", "Rung", "Reserved"),
             (
                 (
                     row["pool"] or "default",
@@ -33,6 +33,7 @@ class ListShares(Lister):
                     Amount(row["weight"]),
                     *(Share(row[share]) for share in _SHARES),
                     Share(row["key"]),
+                    Share(row["head_from"]),
                     row["rung"],
                     row["reservations"],
                 )

@@ -41,6 +41,8 @@ class ComputeCloudTest(integrated_helpers.ProviderUsageBaseTestCase):
             weight_classes=self.weight_classes(),
             group="filter_scheduler",
         )
+        # Nova's own limits on a project are far below what fits on 20 hosts.
+        self.flags(instances=-1, cores=-1, ram=-1, group="quota")
         self.flags(first_snapshot_timeout_s=0.0, group="hybrid_sched")
         super().setUp()
         self.quota = QuotaService(nova_conf.CONF)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Host
 from hybrid_sched.core.resources import Resources, dominant_share
 from hybrid_sched.core.shares import charge, effective_pool
-from hybrid_sched.core.tally import DemandDistribution, Tally
+from hybrid_sched.core.tally import DemandDistribution, RecentDemands, Tally
 
 amounts = st.one_of(st.integers(0, 50), st.fractions(0, 50, max_denominator=8))
 resources = st.builds(Resources, amounts, amounts, st.just(0), amounts)
@@ -74,6 +74,18 @@ def test_demands_are_counted_out_again() -> None:
     assert distribution.upper_median(Resources(vcpu=20)) == Fraction(1, 4)
     distribution.change({two: -1, five: -2})
     assert distribution.upper_median(pool) == 0
+
+
+@given(st.lists(st.tuples(resources, st.integers(1, 4)), max_size=10), resources, st.integers(1, 9))
+def test_heads_are_the_large_half_of_the_newest_tasks(
+    came: list[tuple[Resources, int]], pool: Resources, most: int
+) -> None:
+    recent = RecentDemands(most)
+    for demand, count in came:
+        recent.add(demand, count)
+    newest = [demand for demand, count in came for _ in range(count)][-most:]
+    shares = sorted(dominant_share(demand, pool) for demand in newest)
+    assert recent.head_threshold(pool) == (shares[len(shares) // 2] if shares else 0)
 
 
 @pytest.mark.parametrize("empty", [Resources(), Resources(memory_mb=4)])

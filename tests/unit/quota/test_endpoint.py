@@ -190,6 +190,7 @@ def test_the_shares_of_each_framework_are_given_in_each_pool() -> None:
         "floor": 0,
         "borrowed": 0,
         "owed": 0,
+        "head_from": "3/5",
         "rung": "none",
         "squeeze": 1,
         "reservations": 1,

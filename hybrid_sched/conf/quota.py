@@ -132,7 +132,7 @@ OPTIONS = [
         default=1000,
         min=1,
         help="Newest tasks of each framework in each pool, 1 or more, whose demands say from which size on a task is a "
-        "Cross-Fill head: the large half of them. The default is enough for a steady median, and a cluster that is busy forgets "
+        "Cross-Fill head: the large half of them. The default is enough for a steady median, and a busy cluster forgets "
         "within days what was asked for before. `hybrid-sched-manage shares list` shows the size that follows.",
     ),
     cfg.IntOpt(

@@ -7,6 +7,7 @@ Nova's own ``quota:*`` and ``hw:cpu_policy`` count too, and must not say anythin
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Mapping
@@ -186,6 +187,34 @@ def fault_of(key: str, value: object) -> str:
 
 
 def _read(
+    cpus: object,
+    memory_mb: object,
+    specs: Mapping[str, object],
+    states: tuple[State, ...],
+    *,
+    may_move: bool,
+) -> Reading:
+    # What is equal must be read alike: True and 1 are equal, too, and the cache tells types apart in the first two alone.
+    plain = type(cpus) in {int, float, str} and type(memory_mb) in {int, float, str}
+    if plain and all(type(each) is str for each in specs.values()):
+        return _read_once(cpus, memory_mb, tuple(specs.items()), states, may_move=may_move)
+    return _read_anew(cpus, memory_mb, specs, states, may_move=may_move)
+
+
+# Requests come from few flavors, and each is read by several plug-ins.
+@functools.lru_cache(maxsize=1024, typed=True)
+def _read_once(
+    cpus: object,
+    memory_mb: object,
+    specs: tuple[tuple[str, object], ...],
+    states: tuple[State, ...],
+    *,
+    may_move: bool,
+) -> Reading:
+    return _read_anew(cpus, memory_mb, dict(specs), states, may_move=may_move)
+
+
+def _read_anew(
     cpus: object,
     memory_mb: object,
     specs: Mapping[str, object],

@@ -147,8 +147,9 @@ class ShareGate:
         rated = any(rate > 0 for rate in rates)
         # Groups of hosts of which one has passed: on the others only room is to be looked at.
         open_groups: set[float] = set()
-        shares: dict[tuple[str, Number], ShareAnswer | None] = {}
-        share_refusals: dict[tuple[str, Number], Refusal | None] = {}
+        # By pool and score; a ratio of integers is hashed much sooner than a fraction.
+        shares: dict[tuple[str, tuple[int, int]], ShareAnswer | None] = {}
+        share_refusals: dict[tuple[str, tuple[int, int]], Refusal | None] = {}
         admitted: list[str] = []
         refused: dict[str, Refusal] = {}
         for name in hosts:
@@ -170,11 +171,11 @@ class ShareGate:
             if refusal is None and not request.is_move:
                 pool = self._snapshot.pool_of(name)
                 score = host.score if host is not None else 1
-                if (pool.name, score) not in share_refusals:
-                    answer = self._share_answer(pool, request, score)
-                    shares[pool.name, score] = answer
-                    share_refusals[pool.name, score] = _refusal_of(answer)
-                refusal = share_refusals[pool.name, score]
+                group = pool.name, score.as_integer_ratio()
+                if group not in share_refusals:
+                    shares[group] = self._share_answer(pool, request, score)
+                    share_refusals[group] = _refusal_of(shares[group])
+                refusal = share_refusals[group]
             if refusal is None:
                 admitted.append(name)
                 if row is not None:
@@ -186,7 +187,8 @@ class ShareGate:
 
     def _share_answer(self, pool: Pool, request: Request, score: Number) -> ShareAnswer | None:
         """Work it out once for all requests of one kind: they come from few flavors, many a snapshot."""
-        kind = (pool.name, score, request.framework, request.demand, request.count)
+        ratio = score.as_integer_ratio()
+        kind = (pool.name, ratio, request.framework, request.demand, request.count)
         return self._snapshot.derive(("share", kind), lambda _: share_answer(pool, request, score))
 
     def _unreported(self, name: str) -> Refusal | None:

@@ -88,6 +88,7 @@ def test_the_exposition_has_the_figures_of_the_engine() -> None:
     assert found["fair_share"][of_guests] == pytest.approx(2 / 3)
     assert found["borrowed"][of_containers] == pytest.approx(0.2)
     assert found["owed"][of_guests] == pytest.approx(0.5)
+    assert found["head_threshold"][of_containers] > 0
     assert found["squeeze"][of_containers] == pytest.approx(0.5 / 0.7)
     assert (found["reclaim_rung"][of_containers], found["reclaim_rung"][of_guests]) == (2, 0)
     assert found["reservations"] == {

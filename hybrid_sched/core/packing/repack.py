@@ -49,14 +49,15 @@ class Repack(Packer):
         instance = Instance.of(tasks, hosts)
         if not len(tasks) or not len(hosts):
             return Packing({}, tuple(range(len(tasks))), instance.vectors(instance.hosts))
+        reduced = instance.reduced()
         best: Filling | None = None
-        bound = lower_bound(instance.tasks, instance.hosts)
-        for filling in starts(instance):
+        bound = lower_bound(reduced.tasks, reduced.hosts)
+        for filling in starts(reduced):
             if best is None or _cost(filling) < _cost(best):
                 best = filling
             if len(best) <= bound:
                 break
-        search = _Search(instance, best or {})
+        search = _Search(reduced, best or {})
         effort = self._effort if len(instance.scales) == 1 else self._effort // _SEVERAL
         search.run(bound, effort)
         return _packing(instance, search.bins)

@@ -88,6 +88,17 @@ and a negative one turns its order round. A host aggregate can override it with 
 weight of each other weigher.
 """,
     ),
+    cfg.FloatOpt(
+        "planned_host_weight_multiplier",
+        default=1_000_000_000.0,
+        help="""
+What the host that a guest was planned for weighs in nova-scheduler, beside the weights of all other weighers together. It is
+given by the Cross-Fill weigher, so ``cross_fill_weight_multiplier = 0`` switches it off too. A host aggregate can override it
+with metadata of this name. The default is far above all that Nova's own weighers add up to (``build_failure_weight_multiplier``
+and ``cross_cell_move_weight_multiplier`` are a million each): a planned guest goes to its host if that passed every filter.
+A smaller number lets other weighers have a say, and 0 gives plans no weight.
+""",
+    ),
 ]
 
 

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, TypeVar, cast
 
 from hybrid_sched.core.resources import NOTHING, Number, Resources, Vector, subtract
 
 HYPERVISOR = "hypervisor"
 CONTAINER = "container"
 FRAMEWORKS = (HYPERVISOR, CONTAINER)
+
+_Derived = TypeVar("_Derived")
 
 #: The pool of hosts that were put into no other.
 DEFAULT_POOL = ""
@@ -153,6 +156,9 @@ class Snapshot:
     pools: Mapping[str, Pool]
     hosts: Mapping[str, Host]
     reserve: ReserveMode = ReserveMode.NONE
+    _derived: dict[Hashable, Any] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     @property
     def stamp(self) -> tuple[int, int]:
@@ -164,3 +170,13 @@ class Snapshot:
         known = self.hosts.get(host)
         pool = self.pools.get(known.pool) if known is not None else None
         return pool if pool is not None else self.pools[DEFAULT_POOL]
+
+    def derive(self, key: Hashable, make: Callable[[Snapshot], _Derived]) -> _Derived:
+        """Give what follows from this snapshot alone; it is worked out when it is first asked for, and kept with it.
+
+        :param key: names it, with all that ``make`` depends on besides the snapshot.
+        :param make: works it out; two threads that ask at once may both do so.
+        """
+        if key not in self._derived:
+            self._derived[key] = make(self)
+        return cast(_Derived, self._derived[key])

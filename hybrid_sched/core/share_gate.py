@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,6 +17,7 @@ from hybrid_sched.core.resources import (
     dominant_share,
     scale,
 )
+from hybrid_sched.core.rooms import GROUP, rooms_of, whole_units
 from hybrid_sched.core.shares import ceiling, rationed
 
 
@@ -105,6 +107,7 @@ class Request:
     :param demand: of one task.
     :param count: tasks asked for at once, all of the same demand.
     :param is_move: True when the task runs already and only changes its host: moves are quota-neutral.
+    :param planned_host: for which the queue planned it; empty for none.
     :param fault: what cannot be read of its declaration, with the remedy; empty when all can.
     """
 
@@ -113,6 +116,7 @@ class Request:
     demand: Resources
     count: int = 1
     is_move: bool = False
+    planned_host: str = ""
     fault: str = ""
 
 
@@ -138,11 +142,26 @@ class ShareGate:
         :returns: admitted and refused hosts.
         """
         needs = [(index, amount) for index, amount in enumerate(request.demand) if amount]
+        rows, least = rooms_of(self._snapshot).rows, whole_units(request.demand)
+        vcpu, memory_mb, *rates = least
+        rated = any(rate > 0 for rate in rates)
+        # Groups of hosts of which one has passed: on the others only room is to be looked at.
+        open_groups: set[float] = set()
         shares: dict[tuple[str, Number], ShareAnswer | None] = {}
         share_refusals: dict[tuple[str, Number], Refusal | None] = {}
         admitted: list[str] = []
         refused: dict[str, Refusal] = {}
         for name in hosts:
+            row = rows.get(name)
+            if (
+                row is not None
+                and row[0] >= vcpu
+                and row[1] >= memory_mb
+                and row[GROUP] in open_groups
+                and not (rated and any(map(operator.lt, row, least)))
+            ):
+                admitted.append(name)
+                continue
             host = self._snapshot.hosts.get(name)
             if host is not None and not host.fresh:
                 host = None
@@ -152,15 +171,23 @@ class ShareGate:
                 pool = self._snapshot.pool_of(name)
                 score = host.score if host is not None else 1
                 if (pool.name, score) not in share_refusals:
-                    answer = shares[pool.name, score] = share_answer(pool, request, score)
+                    answer = self._share_answer(pool, request, score)
+                    shares[pool.name, score] = answer
                     share_refusals[pool.name, score] = _refusal_of(answer)
                 refusal = share_refusals[pool.name, score]
             if refusal is None:
                 admitted.append(name)
+                if row is not None:
+                    open_groups.add(row[GROUP])
             else:
                 refused[name] = refusal
         told = tuple(answer for answer in shares.values() if answer is not None)
         return Verdict(tuple(admitted), refused, told)
+
+    def _share_answer(self, pool: Pool, request: Request, score: Number) -> ShareAnswer | None:
+        """Work it out once for all requests of one kind: they come from few flavors, many a snapshot."""
+        kind = (pool.name, score, request.framework, request.demand, request.count)
+        return self._snapshot.derive(("share", kind), lambda _: share_answer(pool, request, score))
 
     def _unreported(self, name: str) -> Refusal | None:
         if self._allow_unreported:

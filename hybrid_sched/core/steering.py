@@ -9,3 +9,26 @@ PLANNED_HOST_HINT = "hybrid_host"
 
 #: Key of the metadata of a server, and of the label of a container, with the uuid of its queued task (idempotency key).
 TASK_KEY = "hybrid:task"
+
+_LONGEST_NAME = 255
+
+
+def planned_host(hint: object) -> str:
+    """Read the value of the hint, which any user may set to anything.
+
+    :returns: the name of a host; empty when it can be none.
+    """
+    if isinstance(hint, str) and len(hint) <= _LONGEST_NAME and hint.isprintable():
+        return hint
+    return ""
+
+
+def planned_text(host: str, *, passed: bool) -> str:
+    """Say what became of a plan, for the record of a decision.
+
+    :param host: for which the request was planned.
+    :param passed: whether it was among the hosts that every filter let pass.
+    """
+    if passed:
+        return f"planned for host {host}"
+    return f"planned for host {host}, which was not among the hosts that passed"

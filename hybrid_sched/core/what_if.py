@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hybrid_sched.core.cluster import Host, Pool, ReserveMode, Snapshot, Task
-from hybrid_sched.core.online import Ranking, rank
+from hybrid_sched.core.online import rank
 from hybrid_sched.core.resources import (
     Number,
     Resources,
@@ -36,14 +36,16 @@ class Trial:
     :param admitted: hosts to which one of its tasks may go, best first.
     :param refused: why not the others.
     :param room: how many of its tasks the admitted hosts can hold together, at most the number asked for.
-    :param ranking: of the admitted hosts, its weights in their order.
+    :param weights: of the admitted hosts, one each.
+    :param order: one sentence that says by which rule they are ordered.
     """
 
     request: Request
     admitted: tuple[str, ...]
     refused: Mapping[str, Refusal]
     room: int
-    ranking: Ranking
+    weights: tuple[Number, ...]
+    order: str
 
     @property
     def fits(self) -> bool:
@@ -73,19 +75,13 @@ def try_out(snapshot: Snapshot, request: Request, hosts: Iterable[str]) -> Trial
         else:
             refused[name] = reserved
     ranking = rank(snapshot, request.framework, request.demand, admitted)
-    weighed = sorted(zip(ranking.weights, admitted, strict=True), key=lambda each: -each[0])
+    best_first, weights = ranking.best_first()
     room = 0
     for name in admitted:
         room += slots(snapshot.hosts[name], request.demand)
         if room >= request.count:
             break
-    return Trial(
-        request,
-        tuple(name for _, name in weighed),
-        refused,
-        min(room, request.count),
-        replace(ranking, weights=tuple(weight for weight, _ in weighed)),
-    )
+    return Trial(request, best_first, refused, min(room, request.count), weights, ranking.text)
 
 
 def is_allowed(snapshot: Snapshot, pool: Pool, request: Request, score: Number) -> bool:

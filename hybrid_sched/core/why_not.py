@@ -68,7 +68,7 @@ def why_not(
     trial = try_out(snapshot, request, names)
     hosts = _hosts(snapshot, trial, names)
     if trial.fits:
-        text = f"it fits and would go to host {trial.host}: {trial.ranking.text}"
+        text = f"it fits and would go to host {trial.host}: {trial.order}"
         return Answer(True, trial.host, text, hosts)
     search = Search(snapshot, request, names, policies_of, tasks_of)
     changes: list[Change] = [*search.flavors(), *search.weights()]
@@ -88,7 +88,7 @@ def _hosts(snapshot: Snapshot, trial: Trial, names: Sequence[str]) -> tuple[Host
             f"host {name} has room for {min(request.count, slots(snapshot.hosts[name], request.demand))} of {request.count} "
             f"(weight {float(weight):g})",
         )
-        for name, weight in zip(trial.admitted, trial.ranking.weights, strict=True)
+        for name, weight in zip(trial.admitted, trial.weights, strict=True)
     ]
     refused = [
         HostAnswer(name, trial.refused[name].rule, trial.refused[name].text)

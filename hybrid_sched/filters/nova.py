@@ -14,6 +14,7 @@ from nova.scheduler.host_manager import HostState
 from hybrid_sched.core import declaration
 from hybrid_sched.core.cluster import HYPERVISOR
 from hybrid_sched.core.share_gate import Request
+from hybrid_sched.core.steering import PLANNED_HOST_HINT, planned_host
 from hybrid_sched.quota.gatekeeper import gatekeeper_for_process
 
 
@@ -36,6 +37,8 @@ class HybridShareFilter(filters.BaseHostFilter):
         gatekeeper = gatekeeper_for_process(nova_conf.CONF)
         request = request_of(spec_obj, is_move=_is_move(spec_obj))
         verdict = gatekeeper.judge(request, [host.host for host in hosts])
+        if len(verdict.admitted) == len(hosts):
+            return hosts
         admitted = set(verdict.admitted)
         return [host for host in hosts if host.host in admitted]
 
@@ -55,8 +58,21 @@ def request_of(spec_obj: objects.RequestSpec, *, is_move: bool = False) -> Reque
         demand=reading.declaration.resources,
         count=spec_obj.num_instances,
         is_move=is_move,
+        # Nova keeps the hints of a guest for good, and its plan is over once it has been placed.
+        planned_host="" if is_move else _planned_host(spec_obj),
         fault=reading.text,
     )
+
+
+def request_to_rank(spec_obj: objects.RequestSpec) -> Request:
+    """Turn Nova's request into ours for the order of hosts, where a move matters to a plan alone."""
+    return request_of(spec_obj, is_move=bool(_planned_host(spec_obj)) and _is_move(spec_obj))
+
+
+def _planned_host(spec_obj: objects.RequestSpec) -> str:
+    if "scheduler_hints" not in spec_obj or not spec_obj.scheduler_hints:
+        return ""
+    return planned_host(spec_obj.get_scheduler_hint(PLANNED_HOST_HINT))
 
 
 def _is_move(spec_obj: objects.RequestSpec) -> bool:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import zun.conf
 from oslo_log import log
@@ -14,6 +15,7 @@ from zun.scheduler.host_state import HostState
 from hybrid_sched.core import declaration
 from hybrid_sched.core.cluster import CONTAINER
 from hybrid_sched.core.share_gate import Request
+from hybrid_sched.core.steering import PLANNED_HOST_HINT, planned_host
 from hybrid_sched.quota.gatekeeper import gatekeeper_for_process
 
 LOG = log.getLogger(__name__)
@@ -28,7 +30,9 @@ class HybridShareFilter(filters.BaseHostFilter):
         """Judge all hosts with one question."""
         hosts = list(filter_obj_list)
         gatekeeper = gatekeeper_for_process(zun.conf.CONF)
-        verdict = gatekeeper.judge(request_of(container), [host.hostname for host in hosts])
+        verdict = gatekeeper.judge(
+            request_of(container, extra_spec), [host.hostname for host in hosts]
+        )
         admitted = set(verdict.admitted)
         return iter([host for host in hosts if host.hostname in admitted])
 
@@ -56,9 +60,10 @@ class CrossFillOrderFilter(filters.BaseHostFilter):
         """Order all hosts with one question; equal ones by name."""
         hosts = sorted(filter_obj_list, key=lambda host: host.hostname)
         gatekeeper = gatekeeper_for_process(zun.conf.CONF)
-        ranking = gatekeeper.rank(request_of(container), [host.hostname for host in hosts])
-        weighed = sorted(zip(ranking.weights, hosts, strict=True), key=lambda each: -each[0])
-        return iter([host for _, host in weighed])
+        names = [host.hostname for host in hosts]
+        scores = gatekeeper.rank(request_of(container, extra_spec), names).scores
+        best_first = sorted(range(len(hosts)), key=scores.__getitem__, reverse=True)
+        return iter([hosts[at] for at in best_first])
 
 
 def all_filters() -> list[type[filters.BaseHostFilter]]:
@@ -66,8 +71,12 @@ def all_filters() -> list[type[filters.BaseHostFilter]]:
     return [HybridShareFilter, CrossFillOrderFilter]
 
 
-def request_of(container: objects.Container) -> Request:
-    """Turn Zun's request into ours, with what the container and its labels declare."""
+def request_of(container: objects.Container, extra_spec: Mapping[str, Any]) -> Request:
+    """Turn Zun's request into ours, with what the container and its labels declare.
+
+    :param container: what Zun is asked to place.
+    :param extra_spec: what was asked besides; Zun does not keep it.
+    """
     reading = declaration.of_container(
         container.cpu or zun.conf.CONF.default_cpu,
         container.memory or zun.conf.CONF.default_memory,
@@ -79,4 +88,5 @@ def request_of(container: objects.Container) -> Request:
         framework=CONTAINER,
         demand=reading.declaration.resources,
         fault=reading.text,
+        planned_host=planned_host((extra_spec.get("hints") or {}).get(PLANNED_HOST_HINT)),
     )

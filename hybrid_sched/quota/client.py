@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,7 +84,7 @@ class QuotaClient:
         self._silent_since_s: float | None = None
         self._first_wait_over = False
         self._closing = threading.Event()
-        self._decisions: queue.Queue[Decision] = queue.Queue(_DECISIONS_WAITING)
+        self._decisions: queue.Queue[Callable[[], Decision]] = queue.Queue(_DECISIONS_WAITING)
         self._reservations: queue.Queue[_Asked] = queue.Queue(_RESERVATIONS_WAITING)
         self.decisions_dropped = 0
         askers = [self._ask_reservations] * _RESERVATIONS_AT_ONCE
@@ -102,8 +102,11 @@ class QuotaClient:
         snapshot, taken_at_s = held
         return View(snapshot, time.monotonic() - taken_at_s)
 
-    def record(self, decision: Decision) -> None:
-        """Send a decision later; when too many wait, the oldest is dropped and counted."""
+    def record(self, decision: Callable[[], Decision]) -> None:
+        """Send a decision later; when too many wait, the oldest is dropped and counted.
+
+        :param decision: gives it; called in the background, so that a request does not wait for its record.
+        """
         while True:
             try:
                 self._decisions.put_nowait(decision)
@@ -239,7 +242,7 @@ class QuotaClient:
                     batch.append(self._decisions.get_nowait())
                 except queue.Empty:
                     break
-            wire = [decision_to_wire(decision) for decision in batch]
+            wire = [decision_to_wire(decision()) for decision in batch]
             self._send(engine, wire)
             told += [(time.monotonic(), each) for each in wire]
             if (now_dropped := self.decisions_dropped) > dropped:

@@ -4,17 +4,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from oslo_config import cfg
 
 from hybrid_sched.conf import client as options
 from hybrid_sched.core.cluster import DEFAULT_POOL, ReserveMode, Snapshot
 from hybrid_sched.core.decision import Decision, Stage
-from hybrid_sched.core.online import Ranking, Role, rank
-from hybrid_sched.core.resources import Number
+from hybrid_sched.core.online import Ranking, rank, unranked
 from hybrid_sched.core.share_gate import Refusal, Request, Rule, ShareGate, Verdict
+from hybrid_sched.core.steering import planned_text
 from hybrid_sched.quota.client import QuotaClient, View, client_for_process
 
 # Of pools and scores of hosts: a sentence each.
@@ -55,30 +55,26 @@ class Gatekeeper:
             verdict = _without_snapshot(hosts, text, allow=allow and not _is_bound(view, request))
         else:
             verdict = ShareGate(snapshot, allow_unreported=allow).judge(request, hosts)
-            text = _share_text(request, verdict)
+            text = ""
             if verdict.admitted and not request.is_move:
                 verdict = self._reserved(request, verdict, snapshot)
-        self._record(request, Stage.SHARE_GATE, view, verdict.admitted, text, verdict.refused)
+        self._record(request, Stage.SHARE_GATE, view, lambda: _judged(request, verdict, text, view))
         return verdict
 
     def rank(self, request: Request, hosts: Sequence[str]) -> Ranking:
-        """Weigh hosts by Cross-Fill, and keep the order.
+        """Rank hosts by Cross-Fill, and keep the order.
 
         :param request: what is to be placed.
         :param hosts: those that every filter let pass, by name.
-        :returns: a weight for each host, all 0 without a usable snapshot.
+        :returns: a score for each host; without a usable snapshot all the same but that of the planned one.
         """
         view = self._client.view()
         snapshot = self._usable(view)
         if snapshot is None:
-            ranking = Ranking(Role.HEAD, 0, (0,) * len(hosts), _unavailable_text(view))
+            ranking = unranked(hosts, _unavailable_text(view), request.planned_host)
         else:
-            ranking = rank(snapshot, request.framework, request.demand, hosts)
-        # Hosts of one weight keep their order, as in Nova.
-        weighed = sorted(zip(ranking.weights, hosts, strict=True), key=lambda each: -each[0])
-        best_first = tuple(host for _, host in weighed)
-        weights = tuple(weight for weight, _ in weighed) if snapshot is not None else ()
-        self._record(request, Stage.ORDER, view, best_first, ranking.text, weights=weights)
+            ranking = rank(snapshot, request.framework, request.demand, hosts, request.planned_host)
+        self._record(request, Stage.ORDER, view, lambda: _ordered(ranking))
         return ranking
 
     def _usable(self, view: View) -> Snapshot | None:
@@ -115,54 +111,50 @@ class Gatekeeper:
         refused = {host: refusal for host in verdict.admitted if pool_of[host] != granted_in}
         return Verdict(admitted, {**verdict.refused, **refused}, verdict.shares)
 
-    def _record(  # noqa: PLR0917
-        self,
-        request: Request,
-        stage: Stage,
-        view: View,
-        hosts: tuple[str, ...],
-        text: str,
-        refused: Mapping[str, Refusal] = MappingProxyType({}),
-        weights: tuple[Number, ...] = (),
+    def _record(
+        self, request: Request, stage: Stage, view: View, outcome: Callable[[], dict[str, Any]]
     ) -> None:
-        by_share = [h for h, each in refused.items() if each.rule is Rule.FRAMEWORK_SHARE]
-        pool = (
-            view.snapshot.pool_of(by_share[0]).name if by_share and view.snapshot else DEFAULT_POOL
-        )
+        """Keep a step of a request.
+
+        :param outcome: gives the fields that say what came of it. It is asked in the background, since sentences and sorting
+            would cost each request more than the decision itself.
+        """
+        decided_at_s = time.time()
         self._client.record(
-            Decision(
+            lambda: Decision(
                 request_uuid=request.uuid,
                 framework=request.framework,
                 demand=request.demand,
                 stage=stage,
-                decided_at_s=time.time(),
+                decided_at_s=decided_at_s,
                 snapshot_version=view.snapshot.version if view.snapshot else None,
                 snapshot_age_s=view.age_s,
-                hosts=hosts,
-                refused=_Reasons(refused),
-                refused_by_share=bool(by_share) and not hosts,
-                text=text,
-                pool=pool,
-                weights=weights,
+                **outcome(),
             )
         )
 
 
-class _Reasons(Mapping[str, str]):
-    """Refusals as sentences that are made when they are read, in the background: scheduling does not wait for them."""
+def _judged(request: Request, verdict: Verdict, text: str, view: View) -> dict[str, Any]:
+    text = text or _share_text(request, verdict)
+    if request.planned_host and request.planned_host not in verdict.admitted:
+        # Where one host alone passes, Nova asks no weigher, which would say it too.
+        plan = planned_text(request.planned_host, passed=False)
+        text = f"{text}; {plan}" if text else plan
+    refused = verdict.refused
+    by_share = [h for h, each in refused.items() if each.rule is Rule.FRAMEWORK_SHARE]
+    pool = view.snapshot.pool_of(by_share[0]).name if by_share and view.snapshot else DEFAULT_POOL
+    return {
+        "hosts": verdict.admitted,
+        "refused": {host: f"{each.rule}: {each.text}" for host, each in refused.items()},
+        "refused_by_share": bool(by_share) and not verdict.admitted,
+        "text": text,
+        "pool": pool,
+    }
 
-    def __init__(self, refused: Mapping[str, Refusal]) -> None:
-        self._refused = refused
 
-    def __getitem__(self, host: str) -> str:
-        refusal = self._refused[host]
-        return f"{refusal.rule}: {refusal.text}"
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._refused)
-
-    def __len__(self) -> int:
-        return len(self._refused)
+def _ordered(ranking: Ranking) -> dict[str, Any]:
+    hosts, weights = ranking.best_first()
+    return {"hosts": hosts, "weights": weights, "text": ranking.text}
 
 
 def _share_text(request: Request, verdict: Verdict) -> str:

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -73,8 +74,10 @@ def test_reports_become_a_snapshot_and_decisions_can_be_read(site: Site, engine)
     )
     assert client.view().age_s < 10 * PERIOD_S
 
-    client.record(decision())
-    client.record(decision(stage=Stage.ORDER, refused={}, text="head: most vcpu free first"))
+    client.record(decision)
+    client.record(
+        lambda: decision(stage=Stage.ORDER, refused={}, text="head: most vcpu free first")
+    )
     uuid = decision().request_uuid
     steps = wait_until(
         lambda: (
@@ -109,7 +112,7 @@ def test_nothing_waits_while_the_broker_is_away_and_nothing_is_lost(site: Site, 
     while time.monotonic() < until_s:
         start_s = time.monotonic()
         assert client.view().snapshot is not None
-        client.record(decision(sent))
+        client.record(partial(decision, sent))
         longest_s = max(longest_s, time.monotonic() - start_s)
         sent += 1
         time.sleep(0.05)

@@ -12,7 +12,7 @@ import pytest
 from emulators import GRANTED, LIMIT_S, EngineEmulator, wait_until
 from engines import Site
 from oslo_config import cfg
-from values import Clock, decision, request, task
+from values import Clock, as_made, decision, request, task
 
 from hybrid_sched.core.cluster import Snapshot
 from hybrid_sched.quota import client as client_module
@@ -229,10 +229,10 @@ def test_decisions_are_sent_in_order_and_at_most_a_hundred_at_once(
     made = [decision(str(number), decided_at_s=float(number)) for number in range(251)]
     emulator.open.clear()
     client = client_of()
-    client.record(made[0])
+    client.record(as_made(made[0]))
     batches = [emulator.recorded.get(timeout=LIMIT_S)]
     for each in made[1:]:
-        client.record(each)
+        client.record(as_made(each))
     emulator.open.set()
     batches += [emulator.recorded.get(timeout=LIMIT_S) for _ in range(3)]
     assert [len(batch) for batch in batches] == [1, 100, 100, 50]
@@ -248,10 +248,10 @@ def test_when_too_many_decisions_wait_the_oldest_are_dropped_and_counted(
     monkeypatch.setattr(client_module, "_DECISIONS_WAITING", 4)
     emulator.open.clear()
     client = client_of()
-    client.record(decision("0"))
+    client.record(as_made(decision("0")))
     first = emulator.recorded.get(timeout=LIMIT_S)
     for number in range(1, 8):
-        client.record(decision(str(number)))
+        client.record(as_made(decision(str(number))))
     assert client.decisions_dropped == 3
     emulator.open.set()
     second = emulator.recorded.get(timeout=LIMIT_S)
@@ -266,9 +266,9 @@ def test_decisions_that_the_engine_did_not_take_are_sent_again(
 ) -> None:
     emulator.faults = [oslo_messaging.MessagingTimeout("not now")]
     client = client_of()
-    client.record(decision("a"))
+    client.record(as_made(decision("a")))
     batches = [emulator.recorded.get(timeout=LIMIT_S) for _ in range(2)]
-    client.record(decision("b"))
+    client.record(as_made(decision("b")))
     batches.append(emulator.recorded.get(timeout=LIMIT_S))
     assert batches == [[decision_to_wire(decision(each))] for each in ("a", "a", "b")]
 
@@ -279,12 +279,12 @@ def test_the_next_leader_is_told_again_what_the_last_one_may_not_have_written(
     client = client_of()
     client.accept_snapshot(snapshot_to_wire(Site(term=1).cycle()), age_s=0.0)
     for name in "ab":
-        client.record(decision(name))
+        client.record(as_made(decision(name)))
         emulator.recorded.get(timeout=LIMIT_S)
     client.accept_snapshot(snapshot_to_wire(Site(term=2).cycle()), age_s=0.0)
     again = emulator.recorded.get(timeout=LIMIT_S)
     assert again == [decision_to_wire(decision(name)) for name in "ab"]
-    client.record(decision("c"))
+    client.record(as_made(decision("c")))
     assert emulator.recorded.get(timeout=LIMIT_S) == [decision_to_wire(decision("c"))]
 
 
@@ -297,10 +297,10 @@ def test_what_was_told_long_ago_is_not_told_again(
     client = client_of()
     client.accept_snapshot(snapshot_to_wire(Site(term=1).cycle()), age_s=0.0)
     for name in "ab":
-        client.record(decision(name))
+        client.record(as_made(decision(name)))
         emulator.recorded.get(timeout=LIMIT_S)
     client.accept_snapshot(snapshot_to_wire(Site(term=2).cycle()), age_s=0.0)
-    client.record(decision("c"))
+    client.record(as_made(decision("c")))
     assert emulator.recorded.get(timeout=LIMIT_S) == [decision_to_wire(decision("c"))]
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,8 @@ class HeldClient:
     def view(self) -> View:
         return self._view
 
-    def record(self, decision: Decision) -> None:
-        self.decisions.append(decision)
+    def record(self, decision: Callable[[], Decision]) -> None:
+        self.decisions.append(decision())
 
     def reserve(
         self, asked: Request, pools: Sequence[str], timeout_s: float, *, patient: bool
@@ -315,7 +315,7 @@ def test_the_order_is_recorded_whole_and_refuses_nobody() -> None:
     before_s = time.time()
     ranking = keeper.rank(request("r", 60), ["a", "b"])
     after_s = time.time()
-    assert (ranking.role, ranking.weights) == (Role.HEAD, (50, 100))
+    assert (ranking.rule.role, ranking.weights) == (Role.HEAD, (50, 100))
     (decision,) = client.decisions
     assert before_s <= decision.decided_at_s <= after_s
     assert decision == Decision(
@@ -341,6 +341,33 @@ def test_what_the_shares_allow_is_recorded_with_their_limit() -> None:
     )
     keeper.judge(request("m", 10, is_move=True), ["a", "b"])
     assert client.decisions[-1].text == "a move: what runs holds its share already"
+
+
+def test_a_plan_is_recorded_with_what_became_of_it() -> None:
+    keeper, client = gatekeeper()
+    asked = request("r", 10, planned_host="a")
+    assert keeper.rank(asked, ["b", "a"]).best_first()[0] == ("a", "b")
+    assert client.decisions[-1].hosts == ("a", "b")
+    assert client.decisions[-1].text.startswith("planned for host a; filler (")
+    elsewhere = request("r", 10, planned_host="gone")
+    assert (
+        keeper.rank(elsewhere, ["b", "a"]).scores
+        == keeper.rank(request("r", 10), ["b", "a"]).scores
+    )
+    text = "planned for host gone, which was not among the hosts that passed"
+    assert client.decisions[-2].text.startswith(f"{text}; filler (")
+    keeper.judge(elsewhere, ["b", "a"])
+    assert client.decisions[-1].text.endswith(f"would be left; {text}")
+    keeper.judge(asked, ["b", "a"])
+    assert client.decisions[-1].text.endswith("would be left")
+
+
+def test_a_plan_needs_no_snapshot() -> None:
+    keeper, client = gatekeeper(None)
+    ranking = keeper.rank(request("r", 10, planned_host="a"), ["b", "a"])
+    assert (ranking.planned, ranking.weights) == (1, (0, 1))
+    assert client.decisions[-1].hosts == ("a", "b")
+    assert client.decisions[-1].text.startswith("planned for host a; there is no snapshot")
 
 
 def test_a_reservation_is_asked_for_hosts_that_pass_and_keeps_the_other_reasons() -> None:

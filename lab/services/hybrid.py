@@ -44,6 +44,7 @@ def configure(lab: Lab, **quota: object) -> None:
             "nova": account,
             "zun": account,
             "metrics": {"enabled": True, "address": CONTROL_IP, "port": METRICS_PORT},
+            "queue": {"period_s": 1},
             "quota": {
                 "period_s": 2,
                 "lending": LENDING,

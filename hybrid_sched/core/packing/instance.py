@@ -56,10 +56,21 @@ class Instance:
             demand, room = demand.astype(object), room.astype(object)
         return cls(demand, room, scales)
 
-    @property
-    def exceeds_64_bits(self) -> bool:
-        """Say whether the arrays hold Python integers."""
-        return self.tasks.dtype == object
+    def reduced(self) -> Instance:
+        """Give the same problem in the largest unit of each resource of which all demands are whole numbers."""
+        units = np.gcd.reduce(self.tasks, axis=0)
+        units = np.array(
+            [unit or most or 1 for unit, most in zip(units, self._largest_rooms(), strict=True)]
+        )
+        tasks, hosts = self.tasks // units, self.hosts // units
+        if tasks.dtype == object and _all_small(tasks) and _all_small(hosts):
+            small_tasks, small_hosts = tasks.astype(np.int64), hosts.astype(np.int64)
+            if _sums_fit(small_tasks) and _sums_fit(small_hosts):
+                tasks, hosts = small_tasks, small_hosts
+        return Instance(tasks, hosts, self.scales)
+
+    def _largest_rooms(self) -> list[int]:
+        return [max(0, int(column.max(initial=0))) for column in self.hosts.T]
 
     def pool(self) -> list[int]:
         """Give the sum of the hosts' rooms, a number a resource."""
@@ -138,9 +149,13 @@ def _scaled(rows: Integers, have: tuple[int, ...], want: tuple[int, ...]) -> Int
         return rows
     factors = [theirs // mine for mine, theirs in zip(have, want, strict=True)]
     scaled: Integers = rows.astype(object) * np.array(factors, dtype=object)
-    if all(abs(amount) < 2**63 for amount in scaled.flat):
+    if _all_small(scaled):
         scaled = scaled.astype(np.int64)
     return scaled
+
+
+def _all_small(rows: Integers) -> bool:
+    return all(abs(amount) < 2**63 for amount in rows.flat)
 
 
 def _sums_fit(rows: Integers) -> bool:

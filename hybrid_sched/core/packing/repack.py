@@ -6,25 +6,31 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Sequence
+from operator import le, mul, sub
 
 from hybrid_sched.core.packing.base import Packer, Packing, Rows
+from hybrid_sched.core.packing.bin_completion import BinCompletion, TooManySteps
 from hybrid_sched.core.packing.bounds import lower_bound
 from hybrid_sched.core.packing.instance import Instance
 from hybrid_sched.core.packing.kinds import Kinds
 from hybrid_sched.core.packing.ordering import share_weights
 from hybrid_sched.core.packing.starts import Filling, starts
 from hybrid_sched.core.packing.subset_sum import fill_exactly
-from hybrid_sched.core.resources import fits
 
 # Tasks taken off a host and placed again, over the whole search.
 _EFFORT = 250_000
 # In several dimensions a move takes longer and gains less.
-_SEVERAL = 6
+_SEVERAL = 8
 # Hosts that are emptied together, and about how many tasks they may have.
 _MOST_HOSTS = 8
 _POOL = 30
 # One of so many of the emptiest hosts is always among them.
 _EMPTIEST = 4
+# One try in so many is a complete search over so many hosts, given up after so many steps; that many take as long as a move.
+_COMPLETED_EVERY = 4
+_MOST_COMPLETED = 12
+_STEPS = 3_000
+_STEPS_A_MOVE = 10
 
 Demand = tuple[int, ...]
 
@@ -49,14 +55,15 @@ class Repack(Packer):
         instance = Instance.of(tasks, hosts)
         if not len(tasks) or not len(hosts):
             return Packing({}, tuple(range(len(tasks))), instance.vectors(instance.hosts))
+        reduced = instance.reduced()
         best: Filling | None = None
-        bound = lower_bound(instance.tasks, instance.hosts)
-        for filling in starts(instance):
+        bound = lower_bound(reduced.tasks, reduced.hosts)
+        for filling in starts(reduced):
             if best is None or _cost(filling) < _cost(best):
                 best = filling
             if len(best) <= bound:
                 break
-        search = _Search(instance, best or {})
+        search = _Search(reduced, best or {})
         effort = self._effort if len(instance.scales) == 1 else self._effort // _SEVERAL
         search.run(bound, effort)
         return _packing(instance, search.bins)
@@ -81,6 +88,10 @@ class _Search:
         self._total_room = [self._size(room) for room in self._rooms]
         self.bins = {host: list(placed) for host, placed in filling.items()}
         self._loads = {host: self._load(placed) for host, placed in self.bins.items()}
+        # In one dimension and on equal hosts, where a size and its weighted size are the same.
+        self._equal = (
+            len(self._weights) == 1 and self._weights[0] == 1 and len(set(self._rooms)) == 1
+        )
         self._random = random.Random(0)  # noqa: S311
 
     def _size(self, amounts: Demand) -> int:
@@ -91,13 +102,55 @@ class _Search:
 
     def run(self, bound: int, effort: int) -> None:
         """Pack a few hosts anew, again and again."""
-        while effort > 0 and len(self.bins) > max(bound, 1):
+        goal = max(bound, 1)
+        rounds = 0
+        while effort > 0 and len(self.bins) > goal:
+            rounds += 1
+            if self._equal and rounds % _COMPLETED_EVERY == 0:
+                effort -= self._complete()
+                continue
             hosts = self._choose()
             pool = [kind for host in hosts for kind in self.bins[host]]
             effort -= len(pool) + 1
             packed = self._pack(hosts, pool)
             if packed is not None:
                 self._keep(hosts, packed)
+
+    def _complete(self) -> int:
+        """Try to do with one host less, all of the search being on the emptiest hosts and a few others.
+
+        Where nothing may be wasted, drawing tasks together does not get far, and a complete search over few hosts does.
+
+        :returns: the effort that it took, in moves.
+        """
+        capacity = self._rooms[0][0]
+        hosts, slack = [], 0
+        for host in sorted(self._loads, key=self._loads.__getitem__):
+            if slack >= capacity:
+                break
+            hosts.append(host)
+            slack += capacity - self._loads[host]
+        if len(hosts) > _MOST_COMPLETED:
+            return len(hosts)
+        others = sorted(set(self.bins) - set(hosts))
+        hosts += self._random.sample(others, min(len(others), _MOST_COMPLETED - len(hosts)))
+        pool = sorted(
+            (kind for host in hosts for kind in self.bins[host]),
+            key=lambda kind: -self._sizes[kind],
+        )
+        weighty = [kind for kind in pool if self._sizes[kind]]
+        search = BinCompletion(capacity, _STEPS)
+        try:
+            packed = search.pack([self._sizes[kind] for kind in weighty], len(hosts) - 1)
+        except TooManySteps:
+            packed = None
+        if packed is not None:
+            kind_of = {self._sizes[kind]: kind for kind in weighty}
+            bins = [[kind_of[size] for size in sizes] for sizes in packed]
+            bins += [[] for _ in range(len(hosts) - len(bins))]
+            bins[0] += [kind for kind in pool if not self._sizes[kind]]
+            self._set(hosts, bins)
+        return len(pool) + (_STEPS - search.steps_left) // _STEPS_A_MOVE
 
     def _choose(self) -> list[int]:
         emptiest = heapq.nsmallest(_EMPTIEST, self._loads, key=self._loads.__getitem__)
@@ -141,32 +194,34 @@ class _Search:
     def _fill_by_room(self, pool: list[int], room: Demand) -> list[int]:
         """Fill by the dot product with the room, the weights of resources drawn at random."""
         factors = [part * (0.2 + self._random.random()) for part in self._part]
-        placed: list[int] = []
         demand = self._demand
+        placed: list[int] = []
+        pull = factors
+        fitting = list(range(len(pool)))
         while True:
+            fitting = [place for place in fitting if all(map(le, demand[pool[place]], room))]
+            if not fitting:
+                break
+            scores = [sum(map(mul, pull, demand[pool[place]])) for place in fitting]
+            place = fitting.pop(scores.index(max(scores)))
+            room = tuple(map(sub, room, demand[pool[place]]))
             pull = [f * r * part for f, r, part in zip(factors, room, self._part, strict=True)]
-            if not placed:
-                pull = factors
-            best, most = -1, -1.0
-            for place, kind in enumerate(pool):
-                wanted = demand[kind]
-                if fits(wanted, room):
-                    score = sum([p * d for p, d in zip(pull, wanted, strict=True)])
-                    if score > most:
-                        best, most = place, score
-            if best < 0:
-                return placed
-            kind = pool.pop(best)
-            room = tuple([r - d for r, d in zip(room, demand[kind], strict=True)])
-            placed.append(kind)
+            placed.append(place)
+        kinds = [pool[place] for place in placed]
+        for place in sorted(placed, reverse=True):
+            del pool[place]
+        return kinds
 
     def _keep(self, hosts: list[int], packed: list[list[int]]) -> None:
         loads = [self._load(placed) for placed in packed]
         if sum([load * load for load in loads]) < sum([self._loads[host] ** 2 for host in hosts]):
             return
-        for host, placed, load in zip(hosts, packed, loads, strict=True):
+        self._set(hosts, packed)
+
+    def _set(self, hosts: list[int], packed: list[list[int]]) -> None:
+        for host, placed in zip(hosts, packed, strict=True):
             if placed:
-                self.bins[host], self._loads[host] = placed, load
+                self.bins[host], self._loads[host] = placed, self._load(placed)
             else:
                 del self.bins[host], self._loads[host]
 

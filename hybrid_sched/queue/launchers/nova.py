@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from oslo_config import cfg
 
 from hybrid_sched.clients.nova import NO_HOST
 from hybrid_sched.clients.session import session_of
+from hybrid_sched.core import declaration
 from hybrid_sched.core.queued import QueuedTask
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.core.steering import PLANNED_HOST_HINT, TASK_KEY
@@ -44,16 +45,17 @@ _TOO_MUCH = (403, 413)
 class NovaLauncher(Launcher):
     """Launch servers with openstacksdk.
 
-    :param cloud: signed in; asks compute with :data:`MICROVERSION`.
+    :param connect: signs in; what it gives asks compute with :data:`MICROVERSION`.
     """
 
-    def __init__(self, cloud: Any) -> None:
-        self._cloud = cloud
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self._connect = connect
+        self._cloud = connect()
         # Of flavors, images and networks by kind and name, for one round.
         self._ids: dict[tuple[str, str], str] = {}
 
     def resolve(self, spec: Mapping[str, object]) -> Resources:
-        """Read the flavor, with the amounts by which its extra specs override it (``resources:CLASS``)."""
+        """Read what the flavor declares, with the amounts by which its extra specs override it (``resources:CLASS``)."""
         _check_zone(spec)
         name = str(spec["flavor"])
         flavor = self._find("flavor", name, get_extra_specs=True)
@@ -69,7 +71,11 @@ class NovaLauncher(Launcher):
                 f"flavor: {name!r} has resources: extra specs that are no whole numbers; an operator must correct it.",
                 again=False,
             ) from None
-        return Resources(vcpu=vcpu, memory_mb=memory_mb)
+        try:
+            declared = declaration.of_flavor(flavor.vcpus, flavor.ram, extra).complete().resources
+        except declaration.BadDeclaration as error:
+            raise LaunchFault(_sentence(f"flavor: {name!r}: {error}"), again=False) from None
+        return declared._replace(vcpu=vcpu, memory_mb=memory_mb)
 
     def find(self, task_uuid: str) -> list[Launched]:
         """List the project's servers with the task's key; their names may have been changed."""
@@ -97,13 +103,13 @@ class NovaLauncher(Launcher):
         if "security_groups" in spec:
             groups = cast(Collection[str], spec["security_groups"])
             body["security_groups"] = [{"name": name} for name in groups]
-        with _faults("the server"):
+        with self._asking("the server"):
             return str(self._cloud.compute.create_server(**body).id)
 
     def look(self, uuids: Collection[str]) -> Mapping[str, Launched]:
         """List the project's servers; one that the listing does not have is asked for by itself."""
         self._ids.clear()
-        with _faults("the servers"):
+        with self._asking("the servers"):
             seen = {server.id: _launched(server) for server in self._cloud.compute.servers()}
         found = {
             each.uuid: each
@@ -116,12 +122,12 @@ class NovaLauncher(Launcher):
 
     def delete(self, uuid: str) -> None:
         """Delete a server."""
-        with _faults("the server"):
+        with self._asking("the server"):
             self._cloud.compute.delete_server(uuid, ignore_missing=True)
 
     def _look_at(self, server_uuid: str) -> Launched:
         try:
-            with _faults("the server"):
+            with self._asking("the server"):
                 return _launched(self._cloud.compute.get_server(server_uuid))
         except LaunchFault as fault:
             if isinstance(fault.__cause__, exceptions.NotFoundException):
@@ -145,8 +151,8 @@ class NovaLauncher(Launcher):
         return self._ids[key]
 
     def _find(self, kind: str, name: str, **options: object) -> Any:
-        find = getattr(getattr(self._cloud, _SERVICES[kind]), f"find_{kind}")
-        with _faults(f"the {kind}"):
+        with self._asking(f"the {kind}"):
+            find = getattr(getattr(self._cloud, _SERVICES[kind]), f"find_{kind}")
             try:
                 return find(name, ignore_missing=False, **options)
             except exceptions.NotFoundException:
@@ -154,6 +160,17 @@ class NovaLauncher(Launcher):
                     f"{kind}: there is no {kind} {name!r} for this project: name another one.",
                     again=False,
                 ) from None
+
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[None]:
+        """Tell what a request was refused for from a service that does not answer."""
+        with _faults(what):
+            try:
+                yield
+            except exceptions.ServiceDisabledException:
+                # A connection that met a catalog without the service never asks for it again.
+                self._cloud = self._connect()
+                raise
 
 
 def nova_launcher(conf: cfg.ConfigOpts) -> NovaLauncher | None:
@@ -165,8 +182,11 @@ def nova_launcher(conf: cfg.ConfigOpts) -> NovaLauncher | None:
     if session is None:
         return None
     options = conf.nova
-    return NovaLauncher(
-        openstack.connection.Connection(
+
+    def connect() -> openstack.connection.Connection:
+        # The catalog comes with the token: one from before the service was registered would stay in use until it expires.
+        session.invalidate()
+        return openstack.connection.Connection(
             session=session,
             region_name=options.region_name,
             interface=options.valid_interfaces,
@@ -174,7 +194,8 @@ def nova_launcher(conf: cfg.ConfigOpts) -> NovaLauncher | None:
             compute_default_microversion=MICROVERSION,
             app_name="hybrid-sched-engine",
         )
-    )
+
+    return NovaLauncher(connect)
 
 
 def _launched(server: Any) -> Launched:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, NoReturn, cast
@@ -13,8 +12,9 @@ from oslo_config import cfg
 
 from hybrid_sched.clients.session import ServiceFault, adapter_of, get, send
 from hybrid_sched.clients.zun import NO_HOST
+from hybrid_sched.core import declaration
 from hybrid_sched.core.queued import QueuedTask
-from hybrid_sched.core.resources import Resources, exact
+from hybrid_sched.core.resources import Resources
 from hybrid_sched.core.steering import PLANNED_HOST_HINT, TASK_KEY
 from hybrid_sched.interfaces.launcher import (
     CloudUnavailable,
@@ -59,13 +59,16 @@ class ZunLauncher(Launcher):
         self._turn: list[str] = []
 
     def resolve(self, spec: Mapping[str, object]) -> Resources:
-        """Give what Zun claims: whole cores, at least one, and the memory or Zun's default."""
+        """Give what Zun claims (whole cores, at least one, memory or Zun's default), with the rates that labels declare."""
+        reading = declaration.of_container(
+            spec.get("cpu") or 0,
+            spec.get("memory_mb") or _DEFAULT_MEMORY_MB,
+            cast(Mapping[str, object], spec.get("labels") or {}),
+        )
         try:
-            cpu = exact(spec.get("cpu") or 0)
-            memory_mb = exact(spec.get("memory_mb") or _DEFAULT_MEMORY_MB)
-        except ValueError as error:
-            raise LaunchFault(f"cpu or memory_mb: {error}.", again=False) from None
-        return Resources(vcpu=max(1, math.ceil(cpu)), memory_mb=memory_mb)
+            return reading.complete().resources
+        except declaration.BadDeclaration as error:
+            raise LaunchFault(f"{error}.", again=False) from None
 
     def find(self, task_uuid: str) -> list[Launched]:
         """List the project's containers with the task's label; their names may have been changed."""

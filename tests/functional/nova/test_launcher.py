@@ -34,7 +34,7 @@ class NovaLauncherTest(integrated_helpers.ProviderUsageBaseTestCase):
             "X-Roles": "admin,member,reader",
         }
         self.launcher = NovaLauncher(
-            connection.Connection(
+            lambda: connection.Connection(
                 session=session.Session(
                     auth=token_endpoint.Token(endpoint, "token"), additional_headers=headers
                 ),

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -16,6 +18,7 @@ from zun.common import context as zun_context
 from zun.common import utils as zun_utils
 from zun.compute import rpcapi
 from zun.scheduler.client.query import SchedulerClient
+from zun.volume import cinder_api
 
 from hybrid_sched.core.cluster import CONTAINER
 from hybrid_sched.core.queued import QueuedTask
@@ -40,9 +43,10 @@ class ZunLauncherTest(CloudTest):
             self.hints.append(extra_spec["hints"])
             return select(client, context, containers, extra_spec)
 
-        # Networks are Neutron's, hosts are zun-compute's; neither is here.
+        # Networks are Neutron's, volumes Cinder's, hosts zun-compute's; none of them is here.
         for patch in (
             mock.patch.object(zun_utils, "build_requested_networks", return_value=[]),
+            mock.patch.object(cinder_api, "CinderAPI"),
             mock.patch.object(rpcapi, "API"),
             mock.patch.object(SchedulerClient, "select_destinations", watch),
         ):
@@ -62,14 +66,11 @@ class ZunLauncherTest(CloudTest):
             }
         )
         self.addCleanup(pecan.set_config, {}, overwrite=True)
-        wire = requests_mock.Mocker()
+        # The real Placement, inside this process too, is asked as ever.
+        wire = requests_mock.Mocker(real_http=True)
         wire.start()
         self.addCleanup(wire.stop)
-        wire.register_uri(
-            requests_mock.ANY, requests_mock.ANY, content=self.pass_on, real_http=False
-        )
-        # The real Placement is inside this process, too.
-        wire.register_uri(requests_mock.ANY, self.placement.get_endpoint(), real_http=True)
+        wire.register_uri(requests_mock.ANY, re.compile(rf"^{_ENDPOINT}/"), content=self.pass_on)
         auth = token_endpoint.Token(_ENDPOINT, "token")
         self.launcher = ZunLauncher(
             adapter.Adapter(
@@ -126,12 +127,12 @@ class ZunLauncherTest(CloudTest):
         assert self.launcher.look([uuid]) == {uuid: found}
         # A container that is being made cannot be stopped, so that it is deleted by force.
         self.launcher.delete(uuid)
-        made.destroy(self.context)
         assert self.launcher.look([uuid])[uuid].phase is Phase.GONE
         self.launcher.delete(uuid)
 
     def test_a_container_for_which_no_host_has_room_says_so_and_goes(self) -> None:
-        uuid = self.launcher.launch(self.task(CAPACITY.memory_mb + 1), "one")
+        self.launcher.launch(self.task(CAPACITY.memory_mb), "one")
+        uuid = self.launcher.launch(replace(self.task(64), name="other"), "one")
         failed = self.launcher.look([uuid])[uuid]
         assert (failed.phase, failed.no_room) == (Phase.FAILED, True)
         self.launcher.delete(uuid)

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 from oslo_config import cfg
 
-from hybrid_sched.conf import agent, client, clients, coordination, metrics, opts, quota
+from hybrid_sched.conf import (
+    agent,
+    client,
+    clients,
+    coordination,
+    metrics,
+    opts,
+    queue,
+    quota,
+)
 from hybrid_sched.conf.quota import BadOption, sharing_rules
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, ReserveMode
 from hybrid_sched.core.ladder import LadderRules
@@ -22,7 +31,7 @@ OPTIONS = [
 
 
 def test_every_group_is_listed_for_the_samples() -> None:
-    ours = {module.GROUP.name for module in (quota, coordination, metrics, agent, client)}
+    ours = {module.GROUP.name for module in (quota, queue, coordination, metrics, agent, client)}
     assert GROUPS.keys() == ours | THEIRS
 
 

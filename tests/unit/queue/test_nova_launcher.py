@@ -32,7 +32,7 @@ def nova(wire: requests_mock.Mocker) -> NovaEmulator:
 
 @pytest.fixture
 def launcher(nova: NovaEmulator) -> NovaLauncher:
-    return NovaLauncher(nova.connection())
+    return NovaLauncher(nova.connection)
 
 
 def task(**spec: Any) -> QueuedTask:

@@ -89,7 +89,7 @@ class Observed:
             if server.status == "ERROR":
                 self.bad.append(f"{server.name}: {server.status} {server.fault}")
         for container in _containers(cloud):
-            labels = cloud.container(container["uuid"]).get("labels") or {}
+            labels = container.get("labels") or {}
             alive += self._found(container["uuid"], names.get(labels.get(TASK_KEY, "")))
             if container["status"] in {"Error", "Dead"}:
                 self.bad.append(f"{container['name']}: {container['status_reason']}")

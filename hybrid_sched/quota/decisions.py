@@ -16,6 +16,8 @@ from hybrid_sched.quota.whereabouts import Whereabouts
 #: Steps that a scheduler takes; what is seen afterwards is no decision.
 DECIDED = (Stage.SHARE_GATE, Stage.ORDER)
 
+_IN_ORDER = tuple(Stage)
+
 #: Hosts kept of those that passed a step, the best first, and of those that did not.
 MOST_HOSTS = 500
 
@@ -170,5 +172,8 @@ class DecisionRecords:
 def joined(*sources: Iterable[Decision]) -> tuple[Decision, ...]:
     """Put steps of one request from several sources together, each once, the oldest first, the newest ten."""
     steps = {step.key: step for source in sources for step in source}
-    in_order = sorted(steps.values(), key=lambda step: step.decided_at_s)
+    # Clocks may be too coarse to tell steps apart.
+    in_order = sorted(
+        steps.values(), key=lambda step: (step.decided_at_s, _IN_ORDER.index(step.stage))
+    )
     return tuple(in_order[-DecisionBook.STEPS_KEPT :])

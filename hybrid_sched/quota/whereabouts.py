@@ -53,9 +53,10 @@ class Whereabouts:
         unseen = self._until_s.keys() - self._seen_on.keys()
         found = state.whereabouts(unseen)
         found += state.whereabouts(self._seen_on.keys(), changed)
-        news = dict.fromkeys(pair for pair in found if self._seen_on.get(pair[0]) != pair[1])
+        moved = dict.fromkeys(pair for pair in found if self._seen_on.get(pair[0]) != pair[1])
+        news = list(moved)
         self._seen_on.update(news)
-        return list(news)
+        return news
 
     def _forget(self, uuid: str) -> None:
         del self._until_s[uuid]

@@ -28,7 +28,13 @@ from hybrid_sched.core.cluster import (
 )
 from hybrid_sched.core.resources import Number, Resources, dominant_share, fits, total
 from hybrid_sched.core.share_gate import Request, Rule
-from hybrid_sched.core.shares import SharePolicy, charge, effective_pool, frameworks_of
+from hybrid_sched.core.shares import (
+    SharePolicy,
+    charge,
+    effective_pool,
+    frameworks_of,
+    rationed,
+)
 from hybrid_sched.core.what_if import try_out, with_task_moved, without_task
 from hybrid_sched.core.why_not import Answer, why_not
 
@@ -89,7 +95,9 @@ class Cluster:
 
     def with_move(self, source: str, target: str, task: Task) -> Cluster | None:
         """Move a task; None where there is no room for it."""
-        if not fits(task.demand, self.snapshot().hosts[target].free):
+        goal = self.snapshot().hosts[target]
+        # What a host does not declare it does not ration.
+        if not fits(rationed(task.demand, goal.capacity), goal.free):
             return None
         gone = self.without(source, task)
         return replace(gone, tasks={**gone.tasks, target: (*self.tasks_of(target), task)})

@@ -21,13 +21,15 @@ from hybrid_sched.core.packing.subset_sum import fill_exactly
 _EFFORT = 250_000
 # In several dimensions a move takes longer and gains less.
 _SEVERAL = 8
+# In one dimension it takes longer with rooms of more units than these.
+_ROOM = 40_000
 # Hosts that are emptied together, and about how many tasks they may have.
 _MOST_HOSTS = 8
 _POOL = 30
 # One of so many of the emptiest hosts is always among them.
 _EMPTIEST = 4
 # One try in so many is a complete search over so many hosts, given up after so many steps; that many take as long as a move.
-_COMPLETED_EVERY = 4
+_COMPLETED_EVERY = 8
 _MOST_COMPLETED = 12
 _STEPS = 3_000
 _STEPS_A_MOVE = 10
@@ -64,7 +66,10 @@ class Repack(Packer):
             if len(best) <= bound:
                 break
         search = _Search(reduced, best or {})
-        effort = self._effort if len(instance.scales) == 1 else self._effort // _SEVERAL
+        slower = _SEVERAL
+        if len(instance.scales) == 1:
+            slower = 1 + int(reduced.hosts.max()) // _ROOM
+        effort = self._effort // slower
         search.run(bound, effort)
         return _packing(instance, search.bins)
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import random
 from fractions import Fraction
 from functools import cache
 from itertools import combinations_with_replacement
@@ -73,6 +74,26 @@ def test_it_does_what_the_listing_says(instance):
     assert list(packing.unplaced) == unplaced
     assert [list(room) for room in packing.free] == free
     assert packing.used == len(bins)
+
+
+@pytest.mark.parametrize("conserve", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_long_queues_and_hosts_of_many_sizes_are_packed_by_the_listing_too(seed, conserve):
+    """Heads far from the left end, holes in the filling, fillings of more than a hundred tasks, keys of many bits."""
+    draw = random.Random(seed)
+    scale = (1, 10**6, 10**9 + 7, 1)[seed]
+    tasks = [
+        (draw.choice([1, 2, 7, 60]) * scale + draw.randrange(scale), draw.choice([0, 1, 3, 90]))
+        for _ in range(1500)
+    ]
+    hosts = [(draw.randrange(300) * scale, draw.randrange(400)) for _ in range(60)]
+    packing = CrossFill(conserve=conserve).pack(tasks, hosts)
+    bins, unplaced, free = by_the_book(tasks, hosts, conserve)
+    assert {h: list(placed) for h, placed in packing.bins.items()} == bins
+    assert list(packing.bins) == list(bins)
+    assert list(packing.unplaced) == unplaced
+    assert [list(room) for room in packing.free] == free
+    assert max(map(len, bins.values())) > 100
 
 
 @given(instances())

@@ -78,6 +78,8 @@ class Attempt:
             return self.order.text
         if self.gate is not None and not self.gate.hosts:
             return "nothing was left to be ordered"
+        if self._only_host:
+            return f"host {self._only_host} alone passed the share gate, so that there was nothing to order"
         return "the order was not asked: other filters refused all hosts, or it is not enabled"
 
     @property
@@ -89,8 +91,16 @@ class Attempt:
 
     @property
     def chosen(self) -> str:
-        """Name the host that came first in the order; empty without one."""
-        return self.order.hosts[0] if self.order is not None and self.order.hosts else ""
+        """Name the host that came first in the order, or was the only one; empty without one."""
+        if self.order is None:
+            return self._only_host
+        return self.order.hosts[0] if self.order.hosts else ""
+
+    @property
+    def _only_host(self) -> str:
+        """Name the host that passed the share gate where no other one did: Nova orders nothing then."""
+        is_one = self.gate is not None and len(self.gate.hosts) == 1 and not self.gate.more_hosts
+        return self.gate.hosts[0] if self.gate is not None and is_one else ""
 
     @property
     def claimed_on(self) -> str:

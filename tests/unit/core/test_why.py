@@ -112,3 +112,10 @@ def test_hosts_that_are_left_out_of_the_record_are_counted_and_blamed_on_nobody(
     cut = Attempt(replace(GATE, more_hosts=10, more_refused=5), ORDER)
     assert cut.candidates == 19
     assert cut.dropped == ()
+
+
+def test_the_only_host_that_passed_is_the_chosen_one_although_nobody_ordered_it() -> None:
+    alone = Attempt(replace(GATE, hosts=("b",)), None, CLAIMED)
+    assert alone.chosen == "b"
+    assert alone.order_text.startswith("host b alone passed the share gate")
+    assert Attempt(GATE).chosen == Attempt(replace(GATE, hosts=("b",), more_hosts=1)).chosen == ""

@@ -6,12 +6,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
+from hybrid_sched.core.queue_order import find_cycle
 from hybrid_sched.core.queued import QueuedTask
 from hybrid_sched.core.resources import NOTHING
 from hybrid_sched.queue.fields import (
@@ -176,39 +177,8 @@ def queued_tasks(
     )
 
 
-def find_cycle(after: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
-    """Find tasks that wait for each other.
-
-    :param after: for each task those that must be done before; others are taken to be known elsewhere.
-    :returns: a cycle, each waiting for the next and the last for the first; empty when there is none.
-    """
-    left = {name: {other for other in others if other in after} for name, others in after.items()}
-    waiting_for: dict[str, list[str]] = {name: [] for name in left}
-    for name, others in left.items():
-        for other in others:
-            waiting_for[other].append(name)
-    ready = [name for name, others in left.items() if not others]
-    while ready:
-        done = ready.pop()
-        del left[done]
-        for name in waiting_for[done]:
-            left[name].discard(done)
-            if not left[name]:
-                ready.append(name)
-    if not left:
-        return ()
-    # Each that is left waits for another one that is left, so that going on comes back.
-    way: dict[str, None] = {}
-    following = min(left)
-    while following not in way:
-        way[following] = None
-        following = min(left[following])
-    names = tuple(way)
-    return names[names.index(following) :]
-
-
 def cycle_text(cycle: Sequence[str]) -> str:
-    """Say in words what :func:`find_cycle` found, with the remedy."""
+    """Say in words which tasks wait for each other, with the remedy."""
     others = [shown(name) for name in (*cycle[1:], cycle[0])]
     if len(others) > _MOST_NAMED:
         others[_MOST_NAMED - 1 : -1] = [f"{len(others) - _MOST_NAMED} more"]
@@ -336,7 +306,7 @@ def _after_faults(submissions: Sequence[Submission]) -> list[str]:
             f"tasks: after names {references.total()} tasks in all, {most} of them for {shown(name)}: "
             f"give {MOST_REFERENCES} at most in one file"
         )
-    cycle = find_cycle({each.name: each.after for each in submissions})
+    cycle = find_cycle({each.name: each.after for each in submissions})[:-1]
     if cycle:
         faults.append(f"tasks: {cycle_text(cycle)}")
     return faults

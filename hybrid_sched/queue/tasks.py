@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from oslo_log import log
 
+from hybrid_sched.core.queue_order import find_cycle
 from hybrid_sched.core.queued import QueuedTask, TaskState
 from hybrid_sched.core.resources import NOTHING, Resources
 from hybrid_sched.db.tasks import TaskStore
-from hybrid_sched.queue.document import cycle_text, find_cycle
+from hybrid_sched.queue.document import cycle_text
 from hybrid_sched.queue.specs import (
     SECTIONS,
     check_name,
@@ -126,7 +127,7 @@ class TaskQueue:
             for uuid in task.after
             if uuid in others and uuid not in known
         ]
-        cycle = find_cycle({task.uuid: task.after for task in new})
+        cycle = find_cycle({task.uuid: task.after for task in new})[:-1]
         if cycle:
             faults.append(f"tasks: {cycle_text([name_of[uuid] for uuid in cycle])}")
         return faults

@@ -15,7 +15,6 @@ from hybrid_sched.queue import document
 from hybrid_sched.queue.document import (
     DocumentError,
     Submission,
-    find_cycle,
     queued_tasks,
     read_document,
     read_file,
@@ -335,18 +334,6 @@ def test_a_cycle_is_named() -> None:
     assert faults_in(entry("aa", after=["aa"]))[0].startswith("tasks: 'aa' waits for 'aa': ")
     ring = [entry(f"n{n}", after=[f"n{(n + 1) % 100}"]) for n in range(100)]
     assert "'n11', which waits for 88 more, which waits for" in faults_in(*ring)[0]
-
-
-@given(st.dictionaries(st.sampled_from("abcdefgh"), st.sets(st.sampled_from("abcdefghxy"))))
-def test_a_cycle_is_found_just_where_there_is_one(after: dict[str, set[str]]) -> None:
-    cycle = find_cycle(after)
-    for name, following in zip(cycle, (*cycle[1:], *cycle[:1]), strict=True):
-        assert following in after[name]
-    if not cycle:
-        done: set[str] = set(after) ^ set("abcdefghxy")
-        while ready := {name for name in after if after[name] <= done} - done:
-            done |= ready
-        assert set(after) <= done
 
 
 def test_limits_of_a_file() -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import dockerd as dockerd_module
 import pytest
 from dockerd import Dockerd
 from oslo_config import cfg
-from programs import Program, manage
+from programs import Program, manage, run_manage
 from rabbitmq import Broker, why_not
 from waiting import wait_until
 
@@ -115,11 +116,20 @@ class Site:
     def ask(self, *arguments: str) -> Any:
         return manage(self.engine.config_file, *arguments)
 
+    def ask_if_served(self, *arguments: str) -> Any:
+        """Ask the engine, which may not be back on the broker yet; None when it does not answer in time."""
+        done = run_manage(self.engine.config_file, *arguments, "-f", "json")
+        if done.returncode == 1 and "did not answer within" in done.stderr:
+            return None
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
     def wait_for_hosts(self, *names: str, timeout_s: float = 20) -> None:
         """Wait until just these hosts are fresh."""
         wait_until(
             lambda: (
-                {row["Host"] for row in self.ask("hosts", "list") if row["Fresh"]} == set(names)
+                {row["Host"] for row in self.ask_if_served("hosts", "list") or () if row["Fresh"]}
+                == set(names)
             ),
             f"hosts {names} are fresh",
             timeout_s,

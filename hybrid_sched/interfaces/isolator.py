@@ -4,41 +4,68 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from oslo_config import cfg
+
+from hybrid_sched.core.limits import Aspect, Limits
 
 
 class IsolationError(Exception):
     """A limit cannot be read or set now; the message is a sentence with the remedy."""
 
 
-class Isolator(ABC):
-    """What can hold the tasks of one framework on a host to their limits, live.
+@dataclass(frozen=True, slots=True)
+class Ability:
+    """What an isolator can hold on this host.
 
-    An isolator is made once for each agent. It keeps nothing that a restart of the agent would lose.
+    :param aspects: those that it reads back and sets.
+    :param missing: a sentence for each aspect that it would hold but this kernel or back end cannot, by aspect.
+    """
+
+    aspects: frozenset[Aspect]
+    missing: Mapping[Aspect, str]
+
+
+class Isolator(ABC):
+    """What can hold the tasks of some frameworks on a host to their limits, live.
+
+    An isolator is made once for each agent. It keeps nothing that a restart of the agent would lose. Its methods are called by
+    one thread at a time, and may be slow but must not hang for ever.
 
     :param conf: options of the group ``[agent]``.
     """
 
-    #: The framework whose tasks it reaches.
-    framework: str
+    #: The frameworks whose tasks it reaches; a single one where it can hold CPU weights, which the engine squeezes by framework.
+    frameworks: frozenset[str]
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
 
     @abstractmethod
-    def cpu_weights(self) -> Mapping[str, int]:
-        """Read the CPU weight of each task that has one, by its uuid, in the back end's own unit (1024 a core by default).
+    def ability(self) -> Ability:
+        """Say what it can hold here; what it cannot is said in a sentence, never left out.
+
+        :raises IsolationError: when the back end cannot be asked.
+        """
+
+    @abstractmethod
+    def read(self) -> Mapping[str, Limits]:
+        """Read back what holds each task now, by uuid, from where it takes effect rather than from what was asked for.
+
+        Of aspects that are not in :meth:`ability`, and where no limit is set, the field is None. A task that has nothing to be
+        limited now, such as a guest that is shut off, is left out.
 
         :raises IsolationError: when the back end cannot tell.
         """
 
     @abstractmethod
-    def set_cpu_weight(self, uuid: str, weight: int) -> None:
-        """Set the CPU weight of one task; one that is gone by now is no error.
+    def hold(self, uuid: str, limits: Limits, aspects: Collection[Aspect]) -> None:
+        """Set some limits of one task live; the others are left alone. A task that is gone by now is no error.
 
         :param uuid: of the task.
-        :param weight: 2 or more, in the unit of :meth:`cpu_weights`.
-        :raises IsolationError: when the back end refuses.
+        :param limits: None in a field that is named removes that limit.
+        :param aspects: of :meth:`ability`, what to set.
+        :raises IsolationError: when the back end refuses; what could be set is set.
         """

@@ -239,7 +239,7 @@ def _rates(
     if available is not None and promised > available:
         faults.append(
             f"{aspect}: {promised} bytes/s are declared on the host and {available} can be had: every task gets "
-            f"{float(Fraction(available, promised)):.0%} of what it declared. Move a task, or correct the rated speed in [agent]."
+            f"{float(Fraction(available, promised)):.0%} of what it declared. Move a task, or correct the speed in [agent]."
         )
         declared = {
             uuid: rate and max(1, rate * available // promised) for uuid, rate in declared.items()

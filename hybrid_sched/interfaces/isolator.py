@@ -37,7 +37,7 @@ class Isolator(ABC):
     :param conf: options of the group ``[agent]``.
     """
 
-    #: The frameworks whose tasks it reaches; a single one where it can hold CPU weights, which the engine squeezes by framework.
+    #: The frameworks whose tasks it reaches; a single one where it can hold CPU weights, which are squeezed by framework.
     frameworks: frozenset[str]
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:

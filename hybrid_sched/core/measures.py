@@ -16,6 +16,9 @@ CPU_STALL_FRACTION = "cpu_stall_fraction"
 MEMORY_STALL_FRACTION = "memory_stall_fraction"
 IO_STALL_FRACTION = "io_stall_fraction"
 
+#: Counter of the processes of a task that the kernel ended because the task reached its memory limit; no rate is worked out.
+OOM_KILLS = "oom_kills"
+
 #: Counters that only grow, and the rate that two looks at one give.
 RATE_OF_COUNTER = {
     "cpu_s": CPU_CORES,

@@ -66,6 +66,9 @@ def _version_1(groups: Mapping[str, Path], disks: Collection[str]) -> tuple[_Rea
             "cpu_s": lambda: int(_text(groups["cpuacct"] / "cpuacct.usage")) / 1e9,
             "disk_read_bytes": lambda: transferred("Read"),
             "disk_write_bytes": lambda: transferred("Write"),
+            measures.OOM_KILLS: lambda: _fields(_text(groups["memory"] / "memory.oom_control"))[
+                "oom_kill"
+            ],
         },
     )
 
@@ -94,6 +97,7 @@ def _version_2(groups: Mapping[str, Path], disks: Collection[str]) -> tuple[_Rea
             "cpu_s": lambda: _fields(_text(group / "cpu.stat"))["usage_usec"] / 1e6,
             "disk_read_bytes": lambda: transferred("rbytes"),
             "disk_write_bytes": lambda: transferred("wbytes"),
+            measures.OOM_KILLS: lambda: _fields(_text(group / "memory.events"))["oom_kill"],
         },
     )
 

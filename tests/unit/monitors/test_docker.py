@@ -9,6 +9,7 @@ import logging
 import threading
 import urllib.parse
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,9 +17,9 @@ from source_options import options
 
 from hybrid_sched.core.cluster import CONTAINER, Task
 from hybrid_sched.core.resources import Resources
-from hybrid_sched.interfaces.monitor import SeenTask, SourceError
+from hybrid_sched.interfaces.monitor import SourceError
 from hybrid_sched.monitors import cgroup
-from hybrid_sched.monitors.docker import DockerSource, task_of
+from hybrid_sched.monitors.docker import DockerSource, declaration_of, task_of
 
 # A number that no process has: the largest of Linux is 2^22.
 _NO_PROCESS = 2**22 + 1
@@ -177,7 +178,8 @@ def test_rates_are_labels_and_a_bad_one_is_left_out_and_named_once(
     ],
 )
 def test_a_container_is_where_its_life_cycle_has_it(status: str, state: str) -> None:
-    assert task_of(container("zun-one", 1024, 64, status), set()).state == state
+    inspected = container("zun-one", 1024, 64, status)
+    assert task_of(inspected, declaration_of(inspected, set())).state == state
 
 
 _V1_STATISTICS = {
@@ -291,7 +293,7 @@ def test_one_container_that_cannot_be_read_keeps_its_claim_and_hides_no_other(
     emulator.broken.add("zun-one")
     for _ in range(2):
         now = tasks(made)
-        assert now["one"] == SeenTask(task=before["one"].task)
+        assert now["one"] == replace(before["one"], gauges={}, counters={})
         assert now["two"] == before["two"]
     assert caplog.messages == [
         "Docker cannot tell of container zun-one: see 'docker inspect' there. Its use is left out."
@@ -345,5 +347,6 @@ def test_a_container_may_move_only_where_its_owner_allows_it(
     labels: dict[str, str] | None, movable: bool
 ) -> None:
     inspected = container("zun-one", 1024, 64, "running", labels)
-    task = task_of({**inspected, "Created": "2026-11-26T01:22:13.5Z"}, set())
+    inspected["Created"] = "2026-11-26T01:22:13.5Z"
+    task = task_of(inspected, declaration_of(inspected, set()))
     assert (task.movable, task.created_at_s) == (movable, 1795656133.5)

@@ -22,6 +22,7 @@ from hybrid_sched.quota.engine import Engine, NotReady
 from hybrid_sched.quota.hypotheses import Hypotheses
 from hybrid_sched.quota.statistics import HostRecord
 from hybrid_sched.rpc import bus, wire
+from hybrid_sched.rpc.isolation import isolation_to_wire
 from hybrid_sched.rpc.messages import (
     LONGEST_NAME,
     BadMessage,
@@ -226,6 +227,7 @@ class EngineEndpoint:
             "measured": dict(report.measured),
             "squeezed": {name: number_to_wire(factor) for name, factor in report.squeezed.items()},
             "faults": list(report.faults),
+            "isolation": isolation_to_wire(report.isolation),
             "tasks": [
                 {**task_to_wire(task), "measured": dict(report.task_measured.get(task.uuid, {}))}
                 for task in record.tasks.values()

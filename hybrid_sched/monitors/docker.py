@@ -13,13 +13,14 @@ import requests
 from docker.errors import APIError, DockerException, NotFound
 from oslo_config import cfg
 
+from hybrid_sched.complaints import Complaints
+from hybrid_sched.control_groups import NotReachable
 from hybrid_sched.core import declaration, measures
 from hybrid_sched.core.cluster import CONTAINER, Task
 from hybrid_sched.core.declaration import Declaration
 from hybrid_sched.core.lifecycle import State
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
 from hybrid_sched.monitors import cgroup
-from hybrid_sched.monitors.complaints import Complaints
 from hybrid_sched.monitors.devices import physical_disks
 from hybrid_sched.monitors.times import unix_time
 
@@ -112,7 +113,7 @@ class DockerSource(MonitorSource):
         disks = physical_disks().values()
         try:
             gauges, counters = cgroup.usage(pid, inspected["Id"], disks)
-        except cgroup.NotReachable as unreachable:
+        except NotReachable as unreachable:
             try:
                 statistics = self._client.stats(inspected["Id"], stream=False, one_shot=True)
             except NotFound:

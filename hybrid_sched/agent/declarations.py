@@ -14,6 +14,7 @@ from fractions import Fraction
 from hybrid_sched.agent.records import FirstSight
 from hybrid_sched.agent.replica import Replica
 from hybrid_sched.agent.state import State
+from hybrid_sched.complaints import Complaints
 from hybrid_sched.core.declaration import Declaration
 from hybrid_sched.core.limits import SHARES_A_CORE
 from hybrid_sched.core.resources import simplest
@@ -24,26 +25,31 @@ class Declarations:
     """Know what each task declared.
 
     :param replica: where first sights are kept.
-    :param noted: gives what the driver that made a container noted of it, by uuid; None where it noted nothing.
+    :param noted: gives what the driver that made a container noted of it, by uuid; None where it noted nothing, and a
+        ``ValueError`` with a sentence where the note cannot be read.
     """
 
     def __init__(self, replica: Replica, noted: Callable[[str], Declaration | None]) -> None:
         self._replica = replica
         self._noted = noted
+        self._damaged: set[str] = set()
+        self._complaints = Complaints()
 
     def settle(self, seen: SeenTask) -> SeenTask:
         """Give a task with what it declared rather than what it was squeezed to."""
         if not seen.backend_id or seen.declaration is None:
             return seen
-        declared = self._noted(seen.task.uuid) or self._first(seen, seen.declaration)
+        declared = self._note_of(seen.task.uuid) or self._first(seen, seen.declaration)
         task = replace(seen.task, demand=declared.resources)
         return replace(seen, declaration=declared, task=task)
 
     def forget(self, uuids: Collection[str]) -> None:
-        """Forget all tasks but these.
+        """Forget all tasks but these, and tell of notes that cannot be read.
 
         :param uuids: of all tasks on the host.
         """
+        self._complaints.tell(self._damaged)
+        self._damaged = set()
 
         def change(state: State) -> State:
             if state.first_sights.keys() <= set(uuids):
@@ -52,6 +58,13 @@ class Declarations:
             return replace(state, first_sights=kept)
 
         self._replica.update(change)
+
+    def _note_of(self, uuid: str) -> Declaration | None:
+        try:
+            return self._noted(uuid)
+        except ValueError as error:
+            self._damaged.add(str(error))
+            return None
 
     def _first(self, seen: SeenTask, declaration: Declaration) -> Declaration:
         uuid = seen.task.uuid

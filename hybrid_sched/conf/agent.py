@@ -53,8 +53,9 @@ OPTIONS = [
         ],
         mutable=True,
         help="What is done about the limits that follow from what tasks declared. They are enforced by default: whoever "
-        "declares a limit expects that it holds, for his task as for his neighbours', and what was there before can be put back at any "
-        "time. Begin with observe on hosts that are in use. The squeeze, which the engine orders, does not depend on it.",
+        "declares a limit expects that it holds, for his task as for his neighbours', and what was there before can be put "
+        "back at any time. Begin with observe on hosts that are in use. The squeeze, which the engine orders, does not depend "
+        "on it.",
     ),
     cfg.FloatOpt(
         "isolation_period_s",
@@ -135,6 +136,12 @@ OPTIONS = [
         "docker_url",
         default="unix:///var/run/docker.sock",
         help="URL of the Docker API that Zun uses on this host: [docker] api_url of zun.conf there.",
+    ),
+    cfg.StrOpt(
+        "declared_path",
+        default="/var/lib/zun/hybrid-sched",
+        help="Directory in which Zun's driver hybrid_docker notes what each container declared: [hybrid_sched] declared_path "
+        "of zun.conf. Of a container without a note what Docker tells counts when it is seen first.",
     ),
     cfg.StrOpt(
         "zabbix_address",

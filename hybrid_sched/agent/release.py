@@ -46,8 +46,8 @@ def release(
 
     :param isolators: those of :func:`isolators_of`.
     :param dry_run: only say what would be put back.
-    :returns: what was put back, of tasks that are still there; and a sentence for each failure, of which all is kept for the next
-        trial.
+    :returns: what was put back, of tasks that can be limited now; and a sentence for each failure, of which all is kept for the
+        next trial.
     """
     done: list[PutBack] = []
     faults: list[str] = []
@@ -61,20 +61,21 @@ def release(
             continue
         failed = set()
         for uuid, (before, aspects) in due.items():
-            if uuid not in reading:
-                # Nothing of it can be limited now; a task that is started anew is limited anew.
-                continue
+            now = reading.get(uuid)
+            # What is not read may still be kept by its back end for the next start.
+            differing = aspects if now is None else now.differing(before, aspects)
             try:
-                if not dry_run:
-                    isolator.hold(uuid, before, aspects)
+                if differing and not dry_run:
+                    isolator.hold(uuid, before, differing)
             except IsolationError as error:
                 failed.add(uuid)
                 faults.append(fault(name, error))
                 continue
-            done += [
-                PutBack(name, uuid, aspect, getattr(reading[uuid], aspect), getattr(before, aspect))
-                for aspect in sorted(aspects)
-            ]
+            if now is not None:
+                done += [
+                    PutBack(name, uuid, each, getattr(now, each), getattr(before, each))
+                    for each in sorted(differing)
+                ]
         if not dry_run:
             _forget(replica, name, failed)
     return done, faults

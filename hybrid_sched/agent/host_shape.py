@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 from oslo_config import cfg
 
+from hybrid_sched.core import cpu_list
 from hybrid_sched.core.limits import RATES, HostShape
 
 _SYS = Path("/sys/devices/system")
@@ -55,29 +56,16 @@ def look(conf: cfg.ConfigOpts, sys: Path = _SYS) -> Ground:
     return Ground(shape, cpus, tuple(faults))
 
 
-def cpu_list(text: str) -> frozenset[int]:
-    """Read the kernel's form of a set of CPUs: ``0-3,8``.
-
-    :raises ValueError: when it is none.
-    """
-    cpus: set[int] = set()
-    for part in text.strip().split(","):
-        first, _, last = part.partition("-")
-        if first:
-            cpus.update(range(int(first), int(last or first) + 1))
-    return frozenset(cpus)
-
-
 def _nodes(sys: Path) -> list[frozenset[int]]:
     """Give the online CPUs of each NUMA node; all of them as one where the kernel tells of no nodes."""
     try:
-        online = cpu_list((sys / "cpu" / "online").read_text())
+        online = cpu_list.of_text((sys / "cpu" / "online").read_text())
     except (OSError, ValueError):
         online = frozenset(range(psutil.cpu_count() or 1))
     nodes = []
     for folder in sorted((sys / "node").glob("node[0-9]*"), key=lambda each: int(each.name[4:])):
         try:
-            nodes.append(cpu_list((folder / "cpulist").read_text()) & online)
+            nodes.append(cpu_list.of_text((folder / "cpulist").read_text()) & online)
         except (OSError, ValueError):
             # What is known of a part of the nodes only would leave CPUs out.
             return [online]

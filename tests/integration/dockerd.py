@@ -56,9 +56,22 @@ class Dockerd:
 
     def start(self) -> None:
         """Start it, wait until it answers, and import the image."""
+        # The machine's own settings are for another daemon. Containers outlive it, as on hosts of Zun.
+        (self._directory / "daemon.json").write_text('{"live-restore": true}')
+        self._launch()
+        self.client = docker.APIClient(base_url=self.url, timeout=30)
+        self.client.import_image_from_data(_busybox(), repository=IMAGE)
+
+    def restart(self) -> None:
+        """Stop the daemon and start it again; containers go on meanwhile."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(_STOP_TIMEOUT_S)
+        self._launch()
+
+    def _launch(self) -> None:
+        """Start the daemon and wait until it answers."""
         directory = self._directory
-        # The machine's own settings are for another daemon.
-        (directory / "daemon.json").write_text("{}")
         with (directory / "dockerd.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -75,8 +88,6 @@ class Dockerd:
                 start_new_session=True,
             )
         wait_until(self._answers, "dockerd answers", 60)
-        self.client = docker.APIClient(base_url=self.url, timeout=30)
-        self.client.import_image_from_data(_busybox(), repository=IMAGE)
 
     def run(self, name: str, *command: str, **limits: object) -> str:
         """Start a container without network and give its identifier."""

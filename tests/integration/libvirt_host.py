@@ -14,15 +14,20 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
 from waiting import wait_until
 
+from hybrid_sched.agent.watching import Watching
 from hybrid_sched.conf import agent as agent_options
 from hybrid_sched.interfaces.monitor import SourceError
+from hybrid_sched.interfaces.watcher import Happening
 from hybrid_sched.monitors.libvirt import LibvirtSource
+from hybrid_sched.watchers.libvirt import LibvirtWatcher
 
 #: Words before the command of this program. The shell, first in its namespace, takes the remains of ended processes away:
 #: libvirt waits for those that it has ended to be gone.
@@ -50,6 +55,24 @@ def why_not() -> str | None:
     return None
 
 
+class Noting(LibvirtWatcher):
+    """A watcher that notes what it tells: kind and uuid.
+
+    :param told: where to.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, told: list[tuple[str, str]]) -> None:
+        super().__init__(conf)
+        self._told = told
+
+    def watch(self, tell: Callable[[Happening], None], stopping: threading.Event) -> None:
+        def note(happening: Happening) -> None:
+            self._told.append((happening.kind.value, happening.uuid))
+            tell(happening)
+
+        super().watch(note, stopping)
+
+
 class Host:
     """The host.
 
@@ -75,14 +98,26 @@ class Host:
             "cgroup_controllers = []\n"
         )
         Path("/etc/libvirt/libvirtd.conf").write_text('auth_unix_rw = "none"\n')
-        for daemon, name in (("virtlogd", "virtlogd-sock"), ("libvirtd", "libvirt-sock-ro")):
-            with (directory / f"{daemon}.log").open("wb") as log:
-                subprocess.Popen([daemon], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-            wait_until(Path("/run/libvirt", name).exists, f"{daemon} listens")
+        self._start("virtlogd", "virtlogd-sock")
+        self._libvirtd = self._start("libvirtd", "libvirt-sock-ro")
         conf = cfg.ConfigOpts()
         conf.register_opts(agent_options.OPTIONS, group=cfg.OptGroup("agent"))
         conf([], default_config_files=[])
         self._source = LibvirtSource(conf, _TIMEOUT_S)
+        self._watched: list[tuple[str, str]] = []
+        self._watching = Watching([("libvirt", Noting(conf, self._watched))], int, str, 0.1)
+
+    def _start(self, daemon: str, socket: str) -> subprocess.Popen[bytes]:
+        with (self._directory / f"{daemon}.log").open("ab") as log:
+            process = subprocess.Popen([daemon], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until(Path("/run/libvirt", socket).exists, f"{daemon} listens")
+        return process
+
+    def restart_libvirtd(self) -> None:
+        """Stop libvirtd and start it again; guests go on meanwhile."""
+        self._libvirtd.terminate()
+        self._libvirtd.wait(20)
+        self._libvirtd = self._start("libvirtd", "libvirt-sock-ro")
 
     def _hide_kvm(self) -> None:
         """Let libvirt see that there is no KVM: where it hangs, so would the test."""
@@ -119,6 +154,16 @@ class Host:
         except SourceError as error:
             return {"error": str(error)}
         return {each.task.name: dataclasses.asdict(each) for each in seen.tasks}
+
+    def watch(self) -> None:
+        """Let the watcher listen from now on."""
+        self._watching.start()
+
+    def watched(self) -> list[tuple[str, str]]:
+        """Give what the watcher told since the last question: kind and uuid."""
+        told = self._watched[:]
+        del self._watched[: len(told)]
+        return told
 
 
 def _run(*command: str) -> str:

@@ -128,3 +128,34 @@ def test_a_guest_whose_process_hangs_does_not_hide_the_others_for_long(host: Hos
     wait_until(
         lambda: "disk_read_bytes" in host.ask("look")["one"]["counters"], "the guest goes on"
     )
+
+
+def test_starts_ends_and_changes_of_guests_are_told_also_after_a_restart_of_libvirt(
+    host: Host, tmp_path: Path
+) -> None:
+    told: list[list[str]] = []
+
+    def tells(kind: str, uuid: str = "") -> bool:
+        told.extend(host.ask("watched"))
+        return [kind, uuid] in told
+
+    host.ask("watch")
+    wait_until(lambda: tells("listening"), "it listens")
+    host.start("one")
+    uuid = host.ask("look")["one"]["task"]["uuid"]
+    spare = tmp_path / "spare.raw"
+    spare.write_bytes(bytes(2**20))
+    for happens in ((), ("restart_libvirtd",)):
+        told.clear()
+        if happens:
+            host.ask(*happens)
+            wait_until(lambda: tells("listening"), "it listens again")
+        for command in (
+            ("blkdeviotune", "one", "vda", "--read-bytes-sec", "1000000", "--live"),
+            ("attach-disk", "one", str(spare), "sdb", "--targetbus", "usb", "--live"),
+            ("destroy", "one"),
+            ("start", "one"),
+        ):
+            told.clear()
+            host.ask("virsh", *command)
+            wait_until(lambda: tells("changed", uuid), f"{command} is told")

@@ -8,7 +8,7 @@ import psutil
 import pytest
 from agents import conf
 
-from hybrid_sched.agent.host_shape import cpu_list, look
+from hybrid_sched.agent.host_shape import look
 from hybrid_sched.core.limits import Aspect
 
 
@@ -61,10 +61,3 @@ def test_rated_speeds_are_those_of_the_options_and_0_is_not_known(tmp_path: Path
     assert shape.rated == {Aspect.DISK_READ: 1000, Aspect.NET_OUT: 500}
     assert shape.reserve == Fraction(1, 5)
     assert [shape.available(each) for each in (Aspect.DISK_READ, Aspect.NET_IN)] == [800, None]
-
-
-@pytest.mark.parametrize(
-    ("text", "cpus"), [("0-3,8\n", {0, 1, 2, 3, 8}), ("5", {5}), ("\n", set())]
-)
-def test_lists_of_cpus_are_read(text: str, cpus: set[int]) -> None:
-    assert cpu_list(text) == cpus

@@ -17,7 +17,7 @@ from source_options import options
 
 from hybrid_sched.core.cluster import CONTAINER, Task
 from hybrid_sched.core.resources import Resources
-from hybrid_sched.interfaces.monitor import SourceError
+from hybrid_sched.interfaces.monitor import SeenTask, SourceError
 from hybrid_sched.monitors import cgroup
 from hybrid_sched.monitors.docker import DockerSource, declaration_of, task_of
 

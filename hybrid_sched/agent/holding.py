@@ -56,6 +56,13 @@ class Need:
         return self.task.task.uuid
 
     @property
+    def in_parts(self) -> frozenset[Aspect]:
+        """Give the aspects in which its parts have limits of their own, which no one limit could put back."""
+        return frozenset(
+            each for each in self.aspects if getattr(self.read, each) in (0, frozenset())
+        )
+
+    @property
     def made(self) -> str:
         """Identify the making of what is limited: where a back end keeps limits over restarts, these do not make it new."""
         return self.task.backend_id or self.task.life
@@ -96,9 +103,19 @@ class Holder:
         for need in needs:
             record = self._record(need)
             current = record if record is not None and record.life == need.task.life else None
-            if aspects := differing(need.should, need.actual, need.aspects, current):
+            aspects = differing(need.should, need.actual, need.aspects, current)
+            if aspects := aspects - self._left_alone(need):
                 found[need.uuid] = aspects
         return found
+
+    def left_alone(self, needs: Sequence[Need]) -> list[str]:
+        """Give a sentence for each limit that is not touched, since it could not be put back."""
+        return [
+            f"{aspect} of {_title(need.task)} is left alone: its parts have limits of their own, as Nova sets them for each "
+            "disk and each virtual CPU."
+            for need in needs
+            for aspect in sorted(self._left_alone(need))
+        ]
 
     def hold(self, needs: Sequence[Need], *, again: bool) -> Result:
         """Set what differs and read it back.
@@ -106,7 +123,12 @@ class Holder:
         :param again: whether what did not hold the last time is tried again.
         """
         found = self.differences(needs)
-        self._confirm([(need, need.aspects - found.get(need.uuid, frozenset())) for need in needs])
+        self._confirm(
+            [
+                (need, need.aspects - found.get(need.uuid, frozenset()) - self._left_alone(need))
+                for need in needs
+            ]
+        )
         self._forget_stubborn(needs, found)
         if not again:
             found = {uuid: self._fresh(uuid, aspects) for uuid, aspects in found.items()}
@@ -194,6 +216,14 @@ class Holder:
 
     def _sentences(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(sentence for _, sentence in self._stubborn.values()))
+
+    def _left_alone(self, need: Need) -> frozenset[Aspect]:
+        """Give what its parts had each for itself before it was held here; later that is somebody else's change."""
+        record = self._record(need)
+        if record is None:
+            return need.in_parts
+        known = record.confirmed if record.life == need.task.life else frozenset()
+        return need.in_parts - record.touched - known
 
     def _record(self, need: Need) -> Record | None:
         record = self._replica.state.records.get(self.name, {}).get(need.uuid)

@@ -114,6 +114,7 @@ class Reconciler:
         faults = [*ground.faults, *owners.faults, *readings.faults, *planned.faults]
         pending: Counter[str] = Counter()
         sentences: list[str] = []
+        left_alone: list[str] = []
         for holder in self._holders:
             needs = [
                 Need(
@@ -127,6 +128,7 @@ class Reconciler:
                 if each.task.uuid in planned.limits
                 and (read := readings.of(holder.name, each.task.uuid)) is not None
             ]
+            left_alone += holder.left_alone(needs)
             if mode == OBSERVE:
                 for uuid, aspects in holder.differences(needs).items():
                     pending.update(aspect.value for aspect in aspects)
@@ -139,7 +141,7 @@ class Reconciler:
         self._say(sentences)
         self.outcome = Outcome(
             tuple(dict.fromkeys(faults)),
-            _missing(residents, planned.limits, owners),
+            (*_missing(residents, planned.limits, owners), *left_alone),
             dict(pending),
             {uuid: limits.cpu_weight for uuid, limits in planned.limits.items()}
             if mode == ENFORCE

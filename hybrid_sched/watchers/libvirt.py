@@ -66,7 +66,9 @@ class LibvirtWatcher(Watcher):
     ) -> None:
         broken = threading.Event()
         connection.registerCloseCallback(lambda *_: broken.set(), None)
-        connection.setKeepAlive(_KEEPALIVE_S, _KEEPALIVE_COUNT)
+        # A driver inside this process cannot be away.
+        with contextlib.suppress(libvirt.libvirtError):
+            connection.setKeepAlive(_KEEPALIVE_S, _KEEPALIVE_COUNT)
 
         def happened(_connection: Any, domain: Any, *_details: Any) -> None:
             tell(Happening(Kind.CHANGED, domain.UUIDString()))

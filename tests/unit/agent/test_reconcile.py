@@ -344,6 +344,30 @@ def test_pins_that_are_right_stay_and_the_others_leave_those_cpus(
     assert docker.limits["one"].cpus == CPUS - {5, 6}
 
 
+def test_what_parts_of_a_guest_have_each_for_itself_is_left_alone_until_somebody_makes_it_so(
+    make: Callable[..., Site],
+) -> None:
+    in_parts = Limits(cpus=frozenset(), disk_read_bps=0)
+    guests = BackEnd(HYPERVISOR, guest=in_parts)
+    site = make(("libvirt", guests))
+    site.ground = Ground(HostShape((frozenset({1}),)), CPUS)
+    task = seen("guest", HYPERVISOR, disk_read_bps=1000)
+    said = site.reconcile(task).missing
+    assert [sentence.split(":")[0] for sentence in said] == [
+        "cpus of hypervisor task guest is left alone",
+        "disk_read_bps of hypervisor task guest is left alone",
+    ]
+    assert (guests.limits["guest"].cpus, guests.limits["guest"].disk_read_bps) == (frozenset(), 0)
+    # With its next life it is as it should be, and then one of its disks is given another limit.
+    guests.limits["guest"] = Limits()
+    task = replace(task, life="2")
+    site.reconcile(task)
+    guests.limits["guest"] = replace(guests.limits["guest"], cpus=frozenset(), disk_read_bps=0)
+    site.reconcile(task)
+    assert guests.limits["guest"].disk_read_bps == 1000
+    assert site.counts[1] == {"disk_read_bps": 1, "cpus": 1}
+
+
 def test_cpus_of_a_mixed_guest_are_novas(make: Callable[..., Site]) -> None:
     pins = frozenset({5, 6})
     guests = BackEnd(HYPERVISOR, mixed=Limits(cpus=pins))

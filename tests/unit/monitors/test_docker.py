@@ -10,12 +10,14 @@ import threading
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import pytest
 from source_options import options
 
 from hybrid_sched.core.cluster import CONTAINER, Task
+from hybrid_sched.core.declaration import Declaration
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.interfaces.monitor import SeenTask, SourceError
 from hybrid_sched.monitors import cgroup
@@ -355,3 +357,11 @@ def test_a_container_may_move_only_where_its_owner_allows_it(
     inspected["Created"] = "2026-11-26T01:22:13.5Z"
     task = task_of(inspected, declaration_of(inspected, set()))
     assert (task.movable, task.created_at_s) == (movable, 1795656133.5)
+
+
+def test_all_that_a_container_declared_is_told_with_its_identifier(emulator: Emulator) -> None:
+    labels = {"hybrid:cpu_percent": "50", "hybrid:net_in_bps": "7"}
+    emulator.containers = {"zun-one": container("zun-one", 1536, 64, "running", labels)}
+    seen = tasks(source(emulator.url))["one"]
+    assert seen.declaration == Declaration(Fraction(3, 2), 64, cpu_percent=50, net_in_bps=7)
+    assert seen.backend_id == "zun-one"

@@ -58,7 +58,7 @@ class Inspector:
         self.events.look(tasks, complete=is_complete)
         if is_complete:
             self._declarations.forget({each.task.uuid for each in tasks})
-        if due.sweep or due.events or self._reconciler.is_news(tasks):
+        if due.sweep or due.events or self._reconciler.is_due(tasks):
             self._reconciler.reconcile(tasks, sight.unknown, again=due.sweep)
         outcome = self._reconciler.outcome
         # After the limits: what is squeezed is the weight that a task should have.

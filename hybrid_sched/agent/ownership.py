@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from hybrid_sched.agent.reporter import fault
 from hybrid_sched.core.limits import Aspect, Limits
 from hybrid_sched.interfaces.isolator import Ability, IsolationError, Isolator
 
 Named = tuple[str, Isolator]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Abilities:
         faults = []
         for name, isolator in isolators:
             try:
-                self._known[name] = isolator.ability()
+                self._known[name] = _again(isolator.ability)
             except IsolationError as error:
                 faults.append(fault(name, error))
             ability = self._known.get(name)
@@ -99,7 +101,15 @@ def read_all(isolators: Sequence[Named], owners: Owners) -> Readings:
         if name not in holding:
             continue
         try:
-            limits[name] = isolator.read()
+            limits[name] = _again(isolator.read)
         except IsolationError as error:
             faults.append(fault(name, error))
     return Readings(limits, tuple(faults))
+
+
+def _again(ask: Callable[[], T]) -> T:
+    """Ask once more: that a back end was restarted is noticed by the first question, and the next one finds it."""
+    try:
+        return ask()
+    except IsolationError:
+        return ask()

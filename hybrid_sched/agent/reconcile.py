@@ -75,11 +75,15 @@ class Reconciler:
         #: Tasks of each framework as they were seen last.
         self._known: dict[str, tuple[SeenTask, ...]] = {}
         self._said: frozenset[str] = frozenset()
+        #: Whether a back end did not answer in the last pass.
+        self._incomplete = False
         #: Of the last pass.
         self.outcome = Outcome()
 
-    def is_news(self, seen: Sequence[SeenTask]) -> bool:
-        """Say whether there is a task, or a new life of one, that no pass has seen."""
+    def is_due(self, seen: Sequence[SeenTask]) -> bool:
+        """Say whether there is a task, or a new life of one, that no pass has seen, or the last pass could not see all."""
+        if self._incomplete:
+            return True
         known = {(each.task.uuid, each.life) for tasks in self._known.values() for each in tasks}
         return any((each.task.uuid, each.life) not in known for each in seen)
 
@@ -98,11 +102,13 @@ class Reconciler:
             self._forget({each.task.uuid for each in seen})
         mode = self._conf.agent.isolation
         if mode == OFF:
+            self._incomplete = False
             self.outcome = Outcome()
             return self.outcome
         ground = self._look(self._conf)
         owners = self._abilities.ask(self._isolators)
         readings = read_all(self._isolators, owners)
+        self._incomplete = bool(owners.faults or readings.faults)
         residents = _residents(tasks, owners, readings)
         if any(
             owners.names.get((each.framework, Aspect.CPUS), "") not in {"", *readings.limits}

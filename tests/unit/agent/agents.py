@@ -112,6 +112,8 @@ class BackEnd(Isolator):
         self.limits = limits
         self.able = Ability(frozenset(aspects), missing or {})
         self.away = False
+        #: Questions that fail, on a connection that broke.
+        self.broken = 0
         #: Calls of ``hold``: uuid and aspects.
         self.held: list[tuple[str, frozenset[Aspect]]] = []
         self.refused: set[str] = set()
@@ -121,14 +123,17 @@ class BackEnd(Isolator):
         self.deaf: set[Aspect] = set()
         self.killed_at_hold: int | None = None
 
-    def ability(self) -> Ability:
-        if self.away:
+    def _answer(self) -> None:
+        self.broken -= 1
+        if self.away or self.broken >= 0:
             raise IsolationError("away.")
+
+    def ability(self) -> Ability:
+        self._answer()
         return self.able
 
     def read(self) -> Mapping[str, Limits]:
-        if self.away:
-            raise IsolationError("away.")
+        self._answer()
         unknown = dict.fromkeys(map(str, set(Aspect) - self.able.aspects))
         return {
             uuid: replace(limits, **unknown)

@@ -409,13 +409,25 @@ def test_a_declared_rate_bounds_the_others_also_while_its_guest_cannot_be_seen(
     assert docker.limits["one"].net_in_bps == 400
 
 
-def test_news_are_tasks_and_lives_that_no_pass_has_seen(site: Site) -> None:
-    assert site.reconciler.is_news([seen("one")])
+def test_a_pass_is_due_for_tasks_and_lives_that_none_has_seen(site: Site, docker: BackEnd) -> None:
+    assert site.reconciler.is_due([seen("one")])
     site.reconcile(seen("one"))
-    assert not site.reconciler.is_news([seen("one")])
-    assert not site.reconciler.is_news([])
-    assert site.reconciler.is_news([seen("one"), seen("two")])
-    assert site.reconciler.is_news([seen("one", life="2")])
+    assert not site.reconciler.is_due([seen("one")])
+    assert not site.reconciler.is_due([])
+    assert site.reconciler.is_due([seen("one"), seen("two")])
+    assert site.reconciler.is_due([seen("one", life="2")])
+    # A back end that did not answer is asked again.
+    docker.away = True
+    site.reconcile(seen("one"))
+    assert site.reconciler.is_due([seen("one")])
+
+
+def test_a_back_end_that_was_restarted_is_found_by_the_second_question(
+    site: Site, docker: BackEnd
+) -> None:
+    docker.broken = 1
+    assert site.reconcile(seen("one")).faults == ()
+    assert docker.limits["one"].memory_mb == 64
 
 
 def test_promises_that_the_host_cannot_keep_are_faults(site: Site) -> None:

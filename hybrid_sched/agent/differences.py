@@ -46,7 +46,7 @@ def differing(
 ) -> frozenset[Aspect]:
     """Give those of some aspects that are not held as they should be.
 
-    :param record: of the task in its present life; what was read back when its limit was confirmed is as good as the limit.
+    :param record: of the task; what was read back when its limit was confirmed is as good as the limit.
     """
     confirmed = record.confirmed if record is not None else frozenset()
     return frozenset(

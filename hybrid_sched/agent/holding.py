@@ -101,9 +101,7 @@ class Holder:
         """Give what of each task is not held as it should be, by uuid."""
         found = {}
         for need in needs:
-            record = self._record(need)
-            current = record if record is not None and record.life == need.task.life else None
-            aspects = differing(need.should, need.actual, need.aspects, current)
+            aspects = differing(need.should, need.actual, need.aspects, self._record(need))
             if aspects := aspects - self._left_alone(need):
                 found[need.uuid] = aspects
         return found
@@ -183,8 +181,9 @@ class Holder:
     def _drifted(self, need: Need, aspects: frozenset[Aspect]) -> frozenset[Aspect]:
         """Give those that held already in this life of the task, with the same limit: something else changed them."""
         record = self._record(need)
-        if record is None or record.life != need.task.life:
+        if record is None:
             return frozenset()
+        # What an earlier life confirmed was dropped when this one was first seen.
         known = aspects & record.confirmed
         return known - record.held.differing(need.should, known)
 

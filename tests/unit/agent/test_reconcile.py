@@ -375,24 +375,26 @@ def test_cpus_of_a_mixed_guest_are_novas(make: Callable[..., Site]) -> None:
     assert guests.limits["mixed"].cpus == pins
 
 
+@pytest.mark.parametrize("is_away", [True, False])
 def test_nobody_gets_the_cpus_of_a_guest_that_cannot_be_seen(
-    make: Callable[..., Site], docker: BackEnd
+    make: Callable[..., Site], docker: BackEnd, is_away: bool
 ) -> None:
     pinned = seen("pinned", HYPERVISOR, cpus=2, cpu_policy="dedicated")
     guests = BackEnd(HYPERVISOR, pinned=Limits(cpus=frozenset({5, 6})))
     site = make(("libvirt", guests), ("docker", docker))
+    site.ground = Ground(HostShape((CPUS - {0},)), CPUS)
     # Before the first look at guests nothing is divided; what depends on no other is held.
-    guests.away = True
+    guests.away = is_away
     site.reconcile(seen("one"), unknown=[HYPERVISOR])
     assert docker.limits["one"] == replace(ONE, cpus=None)
     guests.away = False
     site.reconcile(seen("one"), pinned)
-    assert docker.limits["one"].cpus == CPUS - {5, 6}
+    assert docker.limits["one"].cpus == CPUS - {0, 5, 6}
     # Its back end is away, as when it is restarted.
     guests.away = True
     site.reconcile(seen("one"), unknown=[HYPERVISOR])
     site.reconcile(seen("one"), pinned)
-    assert docker.limits["one"].cpus == CPUS - {5, 6}
+    assert docker.limits["one"].cpus == CPUS - {0, 5, 6}
     assert site.counts[1] == {}
 
 

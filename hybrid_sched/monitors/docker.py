@@ -18,7 +18,7 @@ from hybrid_sched.core.cluster import CONTAINER, Task
 from hybrid_sched.core.lifecycle import State
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
 from hybrid_sched.monitors import cgroup
-from hybrid_sched.monitors.complaints import Complaints
+from hybrid_sched.complaints import Complaints
 from hybrid_sched.monitors.devices import physical_disks
 from hybrid_sched.monitors.times import unix_time
 

@@ -12,13 +12,13 @@ import requests
 from docker.errors import APIError, DockerException, NotFound
 from oslo_config import cfg
 
+from hybrid_sched.complaints import Complaints
 from hybrid_sched.control_groups import NotReachable
 from hybrid_sched.core import declaration, measures
 from hybrid_sched.core.cluster import CONTAINER, Task
 from hybrid_sched.core.lifecycle import State
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
 from hybrid_sched.monitors import cgroup
-from hybrid_sched.complaints import Complaints
 from hybrid_sched.monitors.devices import physical_disks
 from hybrid_sched.monitors.times import unix_time
 

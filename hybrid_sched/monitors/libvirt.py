@@ -12,12 +12,12 @@ from xml.etree import ElementTree
 import libvirt
 from oslo_config import cfg
 
+from hybrid_sched.bounded import Bounded
+from hybrid_sched.complaints import Complaints
 from hybrid_sched.core import declaration, measures
 from hybrid_sched.core.cluster import HYPERVISOR, Task
 from hybrid_sched.core.lifecycle import State
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
-from hybrid_sched.bounded import Bounded
-from hybrid_sched.complaints import Complaints
 from hybrid_sched.monitors.times import unix_time
 
 _TIMEOUT_S = 10

@@ -486,7 +486,10 @@ def test_a_guest_whose_process_hangs_is_told_from_libvirts_note_and_delays_once(
     with pytest.raises(IsolationError, match=r"instance-a \(a\) are not set: libvirt has waited"):
         isolator.hold("a", _LIMITS, {Aspect.DISK_READ})
     isolator.hold("b", _LIMITS, {Aspect.CPU_WEIGHT})
-    domain.answers.set()
+    # Without a group each of two disks has the rate for itself.
+    domain.noted = {disk: {"read_bytes_sec": 9} for disk in ("vda", "vdb")}
+    domain.tunes["vdb"] = {"group_name": ""}
+    assert isolator.read()["a"].disk_read_bps == 0
 
 
 def test_during_a_job_its_disks_are_not_asked_and_nothing_is_set(

@@ -57,7 +57,9 @@ class DriverTest(CloudTest):
         super().setUp()
         self.set("image_driver_list", ["docker"], None)
         for patch in (
-            mock.patch("zun.compute.provider_tree.lockutils.internal_lock", CopiedLock),
+            mock.patch(
+                "zun.compute.provider_tree.lockutils.internal_lock", lambda *_, **__: CopiedLock()
+            ),
             mock.patch.object(network, "driver", lambda **_: NoNetwork()),
             # What a driver of ours puts in its place ends with the test.
             mock.patch.object(report, "SchedulerReportClient", report.SchedulerReportClient),

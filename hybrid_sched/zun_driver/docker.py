@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import os_resource_classes as orc
@@ -15,7 +16,9 @@ from zun.common import consts, exception
 from zun.compute.provider_tree import ProviderTree
 from zun.container.docker import driver
 
+from hybrid_sched.conf import client as options
 from hybrid_sched.core import declaration
+from hybrid_sched.declared import DeclaredContainers
 from hybrid_sched.zun_driver import seams
 from hybrid_sched.zun_driver.disks import disk_behind
 from hybrid_sched.zun_driver.docker_limits import DockerLimits
@@ -41,6 +44,8 @@ class HybridDockerDriver(driver.DockerDriver):
 
     def __init__(self) -> None:
         super().__init__()
+        options.register(zun.conf.CONF)
+        self._declared = DeclaredContainers(Path(zun.conf.CONF.hybrid_sched.declared_path))
         if zun.conf.CONF.compute.host_shared_with_nova:
             seams.use_allocations_client()
 
@@ -62,7 +67,9 @@ class HybridDockerDriver(driver.DockerDriver):
         if isinstance(container, objects.Capsule):
             return super().create(*arguments)
         with seams.limited(limits, self._disks):
-            return super().create(*arguments)
+            created = super().create(*arguments)
+        self._note(container.uuid, limits)
+        return created
 
     def _create_container_in_capsule(
         self,
@@ -79,6 +86,24 @@ class HybridDockerDriver(driver.DockerDriver):
             super()._create_container_in_capsule(
                 context, capsule, container, requested_networks, requested_volumes
             )
+        self._note(container.uuid, limits)
+
+    def delete(
+        self, context: Any, container: objects.Container | objects.Capsule, force: bool
+    ) -> None:
+        """Delete a container, and what is noted of it."""
+        super().delete(context, container, force)
+        self._forget(container.uuid)
+
+    def _delete_container_in_capsule(
+        self,
+        context: Any,
+        capsule: objects.Capsule,
+        container: objects.CapsuleContainer | objects.CapsuleInitContainer,
+        force: bool,
+    ) -> None:
+        super()._delete_container_in_capsule(context, capsule, container, force)
+        self._forget(container.uuid)
 
     def update(self, context: Any, container: objects.Container) -> Any:
         """Update CPU and memory of a container with the limits that follow."""
@@ -86,8 +111,28 @@ class HybridDockerDriver(driver.DockerDriver):
         if reading.faults:
             # It came before this driver did. Refusing would leave it with the limits that it is to lose.
             LOG.warning("Container %s: %s. That is left out.", container.uuid, reading.text)
-        with seams.limited(DockerLimits(reading.declaration), self._disks):
-            return super().update(context, container)
+        limits = DockerLimits(reading.declaration)
+        with seams.limited(limits, self._disks):
+            updated = super().update(context, container)
+        self._note(container.uuid, limits)
+        return updated
+
+    def _note(self, uuid: str, limits: DockerLimits) -> None:
+        """Tell the agent, which cannot tell what was declared from the limits that it changes itself."""
+        try:
+            self._declared.note(uuid, limits.of_each)
+        except OSError as error:
+            LOG.warning(
+                "What container %s declared cannot be noted in [hybrid_sched] declared_path (%s): the agent goes by what "
+                "Docker tells. Let zun-compute write there.",
+                *(uuid, error),
+            )
+
+    def _forget(self, uuid: str) -> None:
+        try:
+            self._declared.forget(uuid)
+        except OSError as error:
+            LOG.warning("What container %s declared is still noted: %s.", uuid, error)
 
     def _disks(self, mounted: list[str]) -> frozenset[str]:
         """Find the disks of a container.

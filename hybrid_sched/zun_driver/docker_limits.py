@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from hybrid_sched.core import limits
@@ -35,6 +35,19 @@ class DockerLimits:
         """Say whether a disk has to be known."""
         demand = self.declared.resources
         return bool(demand.disk_read_bps or demand.disk_write_bps)
+
+    @property
+    def of_each(self) -> Declaration:
+        """Give what each of the sharers declares by itself; the network that they share is nobody's alone."""
+        if self.sharers == 1:
+            return self.declared
+        return replace(
+            self.declared,
+            disk_read_bps=self.declared.disk_read_bps // self.sharers,
+            disk_write_bps=self.declared.disk_write_bps // self.sharers,
+            net_in_bps=0,
+            net_out_bps=0,
+        )
 
     def of_update(self) -> dict[str, object]:
         """Give the arguments of docker-py's ``update_container``; what is not limited is left out.

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import fixtures
 from cloud import CloudTest
 from dockerd import IMAGE
 from oslo_utils import uuidutils
@@ -56,11 +58,13 @@ class DriverTest(CloudTest):
     def setUp(self) -> None:
         super().setUp()
         self.set("image_driver_list", ["docker"], None)
+        self.declared_path = Path(self.useFixture(fixtures.TempDir()).path) / "declared"
+        self.set("declared_path", str(self.declared_path), "hybrid_sched")
         for patch in (
             mock.patch(
-                "zun.compute.provider_tree.lockutils.internal_lock", lambda *_, **__: CopiedLock()
+                "zun.compute.provider_tree.lockutils.internal_lock", return_value=CopiedLock()
             ),
-            mock.patch.object(network, "driver", lambda **_: NoNetwork()),
+            mock.patch.object(network, "driver", return_value=NoNetwork()),
             # What a driver of ours puts in its place ends with the test.
             mock.patch.object(report, "SchedulerReportClient", report.SchedulerReportClient),
         ):

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from dockerd import IMAGE, Dockerd
@@ -16,6 +19,9 @@ from zun.common import exception
 from zun.container.docker.driver import DockerDriver
 from zun.objects.container import Cpuset
 
+from hybrid_sched.core.declaration import Declaration
+from hybrid_sched.declared import DeclaredContainers
+from hybrid_sched.zun_driver import docker
 from hybrid_sched.zun_driver.docker import HybridDockerDriver
 
 MIB = 2**20
@@ -107,6 +113,26 @@ class LimitsTest(DriverTest):
         assert config["MemorySwap"] == self.swap_limit(96)
         assert config["BlkioDeviceReadBps"] == [{"Path": self.disk, "Rate": MIB}]
 
+    def test_what_is_declared_is_noted_for_the_agent_until_the_container_goes(self) -> None:
+        declared = DeclaredContainers(self.declared_path)
+        labels = {"hybrid:cpu_percent": "50", "hybrid:net_in_bps": "1MiB/s"}
+        container = self.create(cpu=1.5, memory="64", labels=labels)
+        noted = Declaration(Fraction(3, 2), 64, cpu_percent=50, net_in_bps=MIB)
+        assert declared.get(container.uuid) == noted
+        container.cpu = 3.0
+        self.driver.update(self.context, container)
+        assert declared.get(container.uuid) == replace(noted, cpus=3)
+        self.driver.delete(self.context, container, force=True)
+        assert declared.get(container.uuid) is None
+
+    def test_a_note_that_cannot_be_written_stops_nothing_and_is_said(self) -> None:
+        self.declared_path.write_text("no directory")
+        # Alembic switches off the loggers that were there before it.
+        with mock.patch.object(docker.LOG, "warning") as warned:
+            container = self.create(cpu=1.0, memory="64")
+        assert self.config(container)["CpuShares"] == 1024
+        assert "[hybrid_sched] declared_path" in warned.call_args.args[0]
+
     def test_an_update_limits_a_container_that_the_stock_driver_made(self) -> None:
         container = self.create(DockerDriver(), cpu=1.0, memory="64", labels={"hybrid:state": "x"})
         assert not self.config(container)["CpuQuota"]
@@ -187,6 +213,9 @@ class LimitsTest(DriverTest):
         assert self.config(first)["BlkioDeviceWriteBps"] == whole
         sandbox = self.config(capsule)
         assert not sandbox["BlkioDeviceWriteBps"]
+        declared = DeclaredContainers(self.declared_path)
+        notes = [declared.get(each.uuid) for each in capsule.containers]
+        assert [note.disk_write_bps for note in notes] == [4 * MIB] * 2
 
     def test_a_capsule_with_a_bad_declaration_is_not_made(self) -> None:
         capsule = self.container(objects.Capsule, cpu=1.0, memory="64", labels={"hybrid:cpu": "1"})

@@ -4,17 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from hybrid_sched.control_groups import UNIFIED, NotReachable, groups_of
 from hybrid_sched.core import measures
 
 _PROC = Path("/proc")
-#: The one hierarchy of version 2, among the names of controllers.
-_UNIFIED = ""
-
-
-class NotReachable(Exception):
-    """The files of the container cannot be seen from here; the message says why."""
 
 
 def usage(
@@ -35,7 +30,9 @@ def usage(
         network = network_bytes(_text(proc / str(pid) / "net" / "dev"))
     except OSError:
         network = {}
-    groups = _groups(pid, container_id, proc)
+    groups = groups_of(pid, container_id, proc)
+    if not groups.keys() & {"cpuacct", UNIFIED}:
+        raise NotReachable(f"process {pid} has no control group that counts its CPU time")
     read = _version_1 if "cpuacct" in groups else _version_2
     gauges, counters = read(groups, disks)
     return _figures(gauges), {**_figures(counters), **network}
@@ -71,7 +68,7 @@ def _version_1(groups: Mapping[str, Path], disks: Collection[str]) -> tuple[_Rea
 
 
 def _version_2(groups: Mapping[str, Path], disks: Collection[str]) -> tuple[_Readers, _Readers]:
-    group = groups[_UNIFIED]
+    group = groups[UNIFIED]
 
     def memory_mb() -> float:
         used = int(_text(group / "memory.current"))
@@ -111,68 +108,6 @@ def network_bytes(text: str) -> dict[str, float]:
             counters["net_in_bytes"] += int(fields[0])
             counters["net_out_bytes"] += int(fields[8])
     return counters
-
-
-def _groups(pid: int, container_id: str, proc: Path) -> dict[str, Path]:
-    """Find the container's folder of each controller that is mounted here; version 2 has one for all.
-
-    :raises NotReachable: when there is none for CPU time.
-    """
-    try:
-        lines = _text(proc / str(pid) / "cgroup").splitlines()
-        mounts = _mounts(_text(proc / "self" / "mountinfo"))
-    except OSError as error:
-        raise NotReachable(f"process {pid} cannot be looked at: {error}") from None
-    groups = {}
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        parts = PurePosixPath(path).parts
-        # Down to the container's own group: its first process may have moved into one further down.
-        own = next((depth for depth, part in enumerate(parts) if container_id in part), None)
-        if own is None:
-            continue
-        for controller in controllers.split(","):
-            for root, mounted in mounts.get(controller, ()):
-                folder = _below(PurePosixPath(*parts[: own + 1]), root, mounted)
-                if folder is not None and folder.is_dir():
-                    groups[controller] = folder
-                    break
-    if not groups.keys() & {"cpuacct", _UNIFIED}:
-        raise NotReachable(
-            f"no control group of process {pid} that is mounted here is the container's"
-        )
-    return groups
-
-
-def _below(path: PurePosixPath, root: str, mounted: str) -> Path | None:
-    """Give the folder of a control group under a mount; None when the mount does not show it.
-
-    :param path: of the group, from the root of this process's control group namespace.
-    :param root: the group that is mounted.
-    :param mounted: where.
-    """
-    try:
-        inside = path.relative_to(root)
-    except ValueError:
-        return None
-    return None if ".." in inside.parts else Path(mounted) / inside
-
-
-def _mounts(mountinfo: str) -> dict[str, list[tuple[str, str]]]:
-    """Find the mounts of control groups: controller to root and mount point of each (proc_pid_mountinfo(5))."""
-    mounts: dict[str, list[tuple[str, str]]] = {}
-    for line in mountinfo.splitlines():
-        before, _, after = line.partition(" - ")
-        fields, (kind, _, options) = before.split(), after.split(maxsplit=2)
-        if kind == "cgroup":
-            controllers = options.split(",")
-        elif kind == "cgroup2":
-            controllers = [_UNIFIED]
-        else:
-            continue
-        for controller in controllers:
-            mounts.setdefault(controller, []).append((fields[3], fields[4]))
-    return mounts
 
 
 def _figures(readers: _Readers) -> dict[str, float]:

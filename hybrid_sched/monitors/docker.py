@@ -12,6 +12,7 @@ import requests
 from docker.errors import APIError, DockerException, NotFound
 from oslo_config import cfg
 
+from hybrid_sched.control_groups import NotReachable
 from hybrid_sched.core import declaration, measures
 from hybrid_sched.core.cluster import CONTAINER, Task
 from hybrid_sched.core.lifecycle import State
@@ -107,7 +108,7 @@ class DockerSource(MonitorSource):
         disks = physical_disks().values()
         try:
             gauges, counters = cgroup.usage(pid, inspected["Id"], disks)
-        except cgroup.NotReachable as unreachable:
+        except NotReachable as unreachable:
             try:
                 statistics = self._client.stats(inspected["Id"], stream=False, one_shot=True)
             except NotFound:

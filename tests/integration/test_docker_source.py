@@ -15,6 +15,7 @@ from dockerd import Dockerd
 from oslo_config import cfg
 
 from hybrid_sched.conf import agent as agent_options
+from hybrid_sched.control_groups import NotReachable
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.interfaces.monitor import SeenTask
 from hybrid_sched.monitors import cgroup
@@ -135,7 +136,7 @@ def test_docker_itself_tells_the_same_where_control_groups_are_out_of_reach(
     read = look(source)
 
     def refuse(*_: object) -> None:
-        raise cgroup.NotReachable("as asked by the test")
+        raise NotReachable("as asked by the test")
 
     monkeypatch.setattr(cgroup, "usage", refuse)
     told = look(source)

@@ -6,11 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from kernel_files import PID, KernelFiles, write
 
-from hybrid_sched.monitors.cgroup import NotReachable, usage
+from hybrid_sched.control_groups import NotReachable
+from hybrid_sched.monitors.cgroup import usage
 
 _ID = "c0ffee" * 10
-_PID = 4711
 _DISKS = {"8:0", "8:16"}
 _NET = """Inter-|   Receive                                                |  Transmit
  face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
@@ -38,28 +39,10 @@ _NETWORK = {"net_in_bytes": 1010, "net_out_bytes": 303}
 _DISK = {"disk_read_bytes": 4097, "disk_write_bytes": 8194}
 
 
-def write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-class Kernel:
+class Kernel(KernelFiles):
     def __init__(self, root: Path) -> None:
-        self.proc = root / "proc"
-        self.groups = root / "cgroup"
-        self._mounts: list[str] = []
-        write(self.proc / str(_PID) / "net" / "dev", _NET)
-        self.mount("ext4", root, "/", "rw")
-
-    def process(self, *lines: str) -> None:
-        write(self.proc / str(_PID) / "cgroup", "".join(f"{line}\n" for line in lines))
-
-    def mount(self, kind: str, point: Path, root: str, options: str) -> None:
-        number = 30 + len(self._mounts)
-        self._mounts.append(
-            f"{number} 23 0:{number} {root} {point} rw,relatime shared:9 - {kind} {kind} {options}"
-        )
-        write(self.proc / "self" / "mountinfo", "".join(f"{line}\n" for line in self._mounts))
+        super().__init__(root)
+        write(self.proc / str(PID) / "net" / "dev", _NET)
 
     def mount_v1(self, root: str = "/") -> None:
         for name, controllers in (
@@ -86,7 +69,7 @@ class Kernel:
         write(group / "io.stat", _V2_IO)
 
     def usage(self) -> tuple[dict[str, float], dict[str, float]]:
-        return usage(_PID, _ID, _DISKS, self.proc)
+        return usage(PID, _ID, _DISKS, self.proc)
 
 
 @pytest.fixture
@@ -118,50 +101,11 @@ def test_version_2_is_read(kernel: Kernel) -> None:
     assert counters == {"cpu_s": 2.5, **_DISK, **_NETWORK}
 
 
-def test_the_whole_container_is_read_where_its_first_process_moved_further_down(
-    kernel: Kernel,
-) -> None:
-    kernel.process(f"0::/docker/{_ID}/init.scope")
-    kernel.mount("cgroup2", kernel.groups, "/", "rw")
-    kernel.fill_v2(f"docker/{_ID}")
-    write(kernel.groups / "docker" / _ID / "init.scope" / "cpu.stat", "usage_usec 1\n")
-    assert kernel.usage()[1]["cpu_s"] == 2.5
-
-
-def test_a_mount_of_a_lower_group_is_read_from_there(kernel: Kernel) -> None:
-    kernel.process(*v1_lines(f"/host1/docker/{_ID}"))
-    kernel.mount_v1(root="/host1")
-    kernel.fill_v1(f"docker/{_ID}")
-    assert kernel.usage()[1]["cpu_s"] == 2.5
-
-
-@pytest.mark.parametrize(
-    ("path", "root"),
-    [
-        # Another host's, as seen from this one's namespace.
-        (f"/../host2/docker/{_ID}", "/"),
-        # The mount was made outside of this namespace.
-        (f"/docker/{_ID}", "/../.."),
-        # Another part is mounted.
-        (f"/docker/{_ID}", "/machine"),
-        # The process is another container's: the number was given anew, or is one of another namespace.
-        ("/docker/" + "bad" * 20, "/"),
-    ],
-)
-def test_groups_that_are_not_the_containers_or_not_mounted_are_not_reachable(
-    path: str, root: str, kernel: Kernel
-) -> None:
-    kernel.process(*v1_lines(path))
-    kernel.mount_v1(root)
-    kernel.fill_v1(f"docker/{_ID}")
-    write(kernel.groups / "host2" / "docker" / _ID / "cpuacct.usage", "1\n")
-    with pytest.raises(NotReachable, match="no control group of process 4711"):
-        kernel.usage()
-
-
-def test_a_process_that_has_ended_is_not_reachable(kernel: Kernel) -> None:
+def test_a_container_whose_cpu_time_is_not_counted_here_is_not_reachable(kernel: Kernel) -> None:
+    kernel.process(f"4:memory:/docker/{_ID}", f"9:cpuacct:/{'bad' * 20}")
     kernel.mount_v1()
-    with pytest.raises(NotReachable, match="process 4711 cannot be looked at"):
+    kernel.fill_v1(f"docker/{_ID}")
+    with pytest.raises(NotReachable, match="4711 has no control group that counts its CPU time"):
         kernel.usage()
 
 

@@ -83,6 +83,23 @@ def oom_kills(groups: Mapping[str, Path]) -> int:
     raise NotReachable("no memory controller of control groups counts the task's kills")
 
 
+def controllers(proc: Path = _PROC) -> dict[str, int]:
+    """Tell in which version of control groups, 1 or 2, each controller works here; one that works in none is not named.
+
+    :param proc: where procfs is mounted.
+    """
+    mounts = _mounts((proc / "self" / "mountinfo").read_text())
+    versions = {name: 1 for name in mounts if name != UNIFIED}
+    for _, mounted in mounts.get(UNIFIED, ()):
+        try:
+            names = (Path(mounted) / "cgroup.controllers").read_text().split()
+        except OSError:
+            # Mounted over, or of another namespace.
+            continue
+        versions.update(dict.fromkeys(names, 2))
+    return versions
+
+
 def _below(path: PurePosixPath, root: str, mounted: str) -> Path | None:
     """Give the folder of a control group under a mount; None when the mount does not show it.
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from hybrid_sched.core import cpu_list, cpu_time
 from hybrid_sched.core.limits import Aspect
 from hybrid_sched.isolators import group_values as values
 
@@ -52,7 +53,7 @@ class Version1:
             case Aspect.CPU_QUOTA:
                 quota = _number(file)
                 period = _number(file.with_name("cpu.cfs_period_us"))
-                return None if quota < 0 else values.cores(quota, period)
+                return None if quota < 0 else cpu_time.cores_of(quota, period)
             case Aspect.CPUS:
                 # Where the processes are: libvirt has a group below for each vCPU.
                 return frozenset().union(*(_cpus(each) for each in _lowest(file.parent)))
@@ -96,7 +97,7 @@ def _set_quota(file: Path, value: Any) -> None:
     if value is None:
         values.write(file, _NONE)
         return
-    quota, period = values.quota_and_period(value)
+    quota, period = cpu_time.bandwidth(value)
     periods = file.with_name("cpu.cfs_period_us")
     if _number(periods) != period:
         # The old quota in the new period may be more than the group above has.
@@ -132,11 +133,11 @@ def _lowest(group: Path) -> list[Path]:
 
 
 def _cpus(group: Path) -> frozenset[int]:
-    return values.cpus_from_text((group / "cpuset.cpus").read_text())
+    return cpu_list.of_text((group / "cpuset.cpus").read_text())
 
 
 def _set_cpus(group: Path, cpus: frozenset[int]) -> None:
-    values.write(group / "cpuset.cpus", values.cpus_to_text(cpus))
+    values.write(group / "cpuset.cpus", cpu_list.to_text(cpus))
 
 
 def _number(file: Path) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hybrid_sched.control_groups import UNIFIED
+from hybrid_sched.core import cpu_list, cpu_time
 from hybrid_sched.core.limits import Aspect
 from hybrid_sched.isolators import group_values as values
 
@@ -56,11 +57,11 @@ class Version2:
         match aspect:
             case Aspect.CPU_QUOTA:
                 quota, period = file.read_text().split()
-                return None if quota == _NONE else values.cores(int(quota), int(period))
+                return None if quota == _NONE else cpu_time.cores_of(int(quota), int(period))
             case Aspect.CPUS:
                 # What is set may be more than the groups above have.
                 return (
-                    values.cpus_from_text(file.with_name("cpuset.cpus.effective").read_text())
+                    cpu_list.of_text(file.with_name("cpuset.cpus.effective").read_text())
                     if file.read_text().strip()
                     else None
                 )
@@ -85,11 +86,11 @@ class Version2:
             _switch_on(self._group, self.CONTROLLERS[aspect])
         match aspect:
             case Aspect.CPU_QUOTA:
-                quota = values.quota_and_period(value) if value is not None else (_NONE,)
+                quota = cpu_time.bandwidth(value) if value is not None else (_NONE,)
                 values.write(file, " ".join(map(str, quota)))
             case Aspect.CPUS:
                 # An empty write is none to the kernel; a line end is.
-                values.write(file, f"{values.cpus_to_text(value or ())}\n")
+                values.write(file, f"{cpu_list.to_text(value or ())}\n")
             case Aspect.MEMORY:
                 values.write(file, _NONE if value is None else str(value * values.MIB))
                 swap = file.with_name("memory.swap.max")

@@ -12,19 +12,20 @@ import requests
 from docker.errors import APIError, DockerException, NotFound
 from oslo_config import cfg
 
+from hybrid_sched.complaints import Complaints
 from hybrid_sched.control_groups import NotReachable
 from hybrid_sched.core import declaration, measures
 from hybrid_sched.core.cluster import CONTAINER, Task
 from hybrid_sched.core.lifecycle import State
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
 from hybrid_sched.monitors import cgroup
-from hybrid_sched.monitors.complaints import Complaints
 from hybrid_sched.monitors.devices import physical_disks
 from hybrid_sched.monitors.times import unix_time
 
 _ZUN_PREFIX = "zun-"
 _TIMEOUT_S = 10
 _CPU_SHARES_A_CORE = 1024
+_NO_LIMIT_BYTES = 2**62
 #: Docker's word for a container in each state of its life cycle; of others its own word is reported.
 _STATES = {
     "created": State.CLOSED,
@@ -142,7 +143,7 @@ def task_of(inspected: dict[str, Any], complaints: set[str]) -> Task:
     status = inspected["State"]["Status"]
     reading = declaration.of_container(
         Fraction(limits.get("CpuShares") or 0, _CPU_SHARES_A_CORE),
-        (limits.get("Memory") or 0) // 2**20,
+        _declared_memory_mb(limits),
         inspected["Config"].get("Labels"),
     )
     for fault in reading.faults:
@@ -157,6 +158,12 @@ def task_of(inspected: dict[str, Any], complaints: set[str]) -> Task:
         # A container moves by a stop and a start, which its owner has to allow.
         movable=reading.declaration.relocate,
     )
+
+
+def _declared_memory_mb(limits: dict[str, Any]) -> int:
+    """Read the limit of memory; Docker can take one away only by one that no host has."""
+    amount_bytes = limits.get("Memory") or 0
+    return 0 if amount_bytes >= _NO_LIMIT_BYTES else amount_bytes // 2**20
 
 
 def usage_of(

@@ -12,12 +12,12 @@ from xml.etree import ElementTree
 import libvirt
 from oslo_config import cfg
 
+from hybrid_sched.bounded import Bounded
+from hybrid_sched.complaints import Complaints
 from hybrid_sched.core import declaration, measures
 from hybrid_sched.core.cluster import HYPERVISOR, Task
 from hybrid_sched.core.lifecycle import State
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
-from hybrid_sched.monitors.bounded import Bounded
-from hybrid_sched.monitors.complaints import Complaints
 from hybrid_sched.monitors.times import unix_time
 
 _TIMEOUT_S = 10
@@ -66,7 +66,7 @@ class LibvirtSource(MonitorSource):
         self._complaints = Complaints()
         self._timeout_s = timeout_s
         # libvirt may wait for a guest's process for ever, and takes connections even when it is stuck itself.
-        self._bounded_look = Bounded(self._look, timeout_s, _HANGING_AT_MOST)
+        self._bounded = Bounded(timeout_s, _HANGING_AT_MOST)
         # Errors come as exceptions; libvirt would print them to stderr as well.
         libvirt.registerErrorHandler(lambda _context, _error: None, None)
 
@@ -74,7 +74,7 @@ class LibvirtSource(MonitorSource):
         """Look at the domains; a connection that broke is made anew the next time."""
         uri = self._conf.agent.libvirt_uri
         try:
-            return self._bounded_look()
+            return self._bounded(self._look)
         except TimeoutError:
             # The next look passes over the guest that this one waits for.
             self._connection = None

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A compute host with a real libvirt and the source ``libvirt``, as a program in namespaces of its own.
+"""A compute host with a real libvirt, and the source and the isolator ``libvirt``, as a program in namespaces of its own.
 
-It answers each line of JSON that it reads, ``["command", argument...]``, with one line of JSON. All that it starts, mounts and
-makes ends with it.
+Its arguments are the directory for its files and, where guests are to have control groups, the name of the one that is made
+for all of them; :func:`remove_groups` takes that away after the program's end.
+
+It answers each line of JSON that it reads, ``["command", argument...]``, with one line of JSON. All else that it starts, mounts
+and makes ends with it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import dataclasses
 import json
 import os
@@ -14,6 +19,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +27,11 @@ from oslo_config import cfg
 from waiting import wait_until
 
 from hybrid_sched.conf import agent as agent_options
+from hybrid_sched.control_groups import UNIFIED, groups_of
+from hybrid_sched.core.limits import Aspect, Limits
+from hybrid_sched.interfaces.isolator import IsolationError
 from hybrid_sched.interfaces.monitor import SourceError
+from hybrid_sched.isolators.libvirt import LibvirtIsolator
 from hybrid_sched.monitors.libvirt import LibvirtSource
 
 #: Words before the command of this program. The shell, first in its namespace, takes the remains of ended processes away:
@@ -38,6 +48,8 @@ _PRIVATE = [
     "/etc/libvirt",
 ]
 _TIMEOUT_S = 5
+_GROUPS = Path("/sys/fs/cgroup")
+_CLONE_NEWCGROUP = 0x02000000
 
 
 def why_not() -> str | None:
@@ -54,11 +66,14 @@ class Host:
     """The host.
 
     :param directory: for its files.
+    :param group: name of a control group for all guests; without one libvirt leaves control groups alone.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, group: str | None) -> None:
         self._directory = directory
         _run("mount", "--make-rprivate", "/")
+        if group is not None:
+            _enter_group(group)
         for folder in _PRIVATE:
             Path(folder).mkdir(parents=True, exist_ok=True)
             _run("mount", "-t", "tmpfs", "tmpfs", folder)
@@ -72,7 +87,7 @@ class Host:
             _run("mount", "--bind", str(own), f"/etc/{file}")
         Path("/etc/libvirt/qemu.conf").write_text(
             'user = "root"\ngroup = "root"\nsecurity_driver = "none"\nnamespaces = []\n'
-            "cgroup_controllers = []\n"
+            + ("" if group else "cgroup_controllers = []\n")
         )
         Path("/etc/libvirt/libvirtd.conf").write_text('auth_unix_rw = "none"\n')
         for daemon, name in (("virtlogd", "virtlogd-sock"), ("libvirtd", "libvirt-sock-ro")):
@@ -83,6 +98,7 @@ class Host:
         conf.register_opts(agent_options.OPTIONS, group=cfg.OptGroup("agent"))
         conf([], default_config_files=[])
         self._source = LibvirtSource(conf, _TIMEOUT_S)
+        self._isolator = LibvirtIsolator(conf, _TIMEOUT_S)
 
     def _hide_kvm(self) -> None:
         """Let libvirt see that there is no KVM: where it hangs, so would the test."""
@@ -98,9 +114,9 @@ class Host:
         file.write_text(xml)
         _run("virsh", "define", str(file))
 
-    def virsh(self, *arguments: str) -> None:
-        """Do what virsh can do."""
-        _run("virsh", *arguments)
+    def virsh(self, *arguments: str) -> str:
+        """Do what virsh can do, and give what it says."""
+        return _run("virsh", *arguments)
 
     def ip(self, *arguments: str) -> Any:
         """Do what iproute2 can do, and give what it says."""
@@ -120,6 +136,119 @@ class Host:
             return {"error": str(error)}
         return {each.task.name: dataclasses.asdict(each) for each in seen.tasks}
 
+    def ability(self) -> dict[str, Any]:
+        """Ask the isolator what it can hold: aspects, and sentences about what is missing by aspect."""
+        ability = self._isolator.ability()
+        return {"aspects": sorted(ability.aspects), "missing": dict(ability.missing)}
+
+    def read(self) -> dict[str, Any]:
+        """Ask the isolator what holds each guest: limits by uuid, with the quota in words and the CPUs in order."""
+        return {
+            uuid: {
+                **dataclasses.asdict(limits),
+                "cpu_quota": str(limits.cpu_quota),
+                "cpus": sorted(limits.cpus or ()),
+            }
+            for uuid, limits in self._isolator.read().items()
+        }
+
+    def hold(self, uuid: str, limits: dict[str, Any], *aspects: str) -> str:
+        """Let the isolator set limits, with the quota in words; gives its error, or nothing."""
+        values = dict(limits)
+        if values.get("cpu_quota"):
+            values["cpu_quota"] = Fraction(values["cpu_quota"])
+        if values.get("cpus"):
+            values["cpus"] = frozenset(values["cpus"])
+        try:
+            self._isolator.hold(uuid, Limits(**values), {Aspect(each) for each in aspects})
+        except IsolationError as error:
+            return str(error)
+        return ""
+
+    def group_files(self, guest: str, *names: str) -> dict[str, str]:
+        """Read files of a guest's control groups, given as ``folder/file``, of the controller of the file's name.
+
+        The folder is inside the guest's own, empty for that itself.
+        """
+        pid = int(Path(f"/run/libvirt/qemu/{guest}.pid").read_text())
+        groups = groups_of(pid, f"-{guest}")
+        return {
+            name: (groups.get(name.rpartition("/")[2].split(".")[0], groups.get(UNIFIED)) / name)
+            .read_text()
+            .strip()
+            for name in names
+        }
+
+    def affinities(self, guest: str) -> dict[str, list[int]]:
+        """Ask the kernel on which CPUs each thread of a guest's process may run: by the name of the thread."""
+        pid = Path(f"/run/libvirt/qemu/{guest}.pid").read_text()
+        return {
+            (thread / "comm").read_text().strip(): sorted(os.sched_getaffinity(int(thread.name)))
+            for thread in Path(f"/proc/{pid}/task").iterdir()
+        }
+
+
+def _enter_group(name: str) -> None:
+    """Make a control group, and let it be the root of all that this program and its children see."""
+    if (_GROUPS / "cgroup.controllers").exists():
+        (_GROUPS / name).mkdir()
+        _delegate(_GROUPS)
+        (_GROUPS / name / "cgroup.procs").write_text("0")
+        _new_group_namespace()
+        _run("umount", "--lazy", str(_GROUPS))
+        _run("mount", "-t", "cgroup2", "cgroup2", str(_GROUPS))
+        # A group with processes may not give controllers to groups below it.
+        leaf = _GROUPS / "host"
+        leaf.mkdir()
+        for pid in (_GROUPS / "cgroup.procs").read_text().split():
+            (leaf / "cgroup.procs").write_text(pid)
+        _delegate(_GROUPS)
+        return
+    hierarchies = [
+        each.name
+        for each in _GROUPS.iterdir()
+        if (each / "tasks").exists() and not each.is_symlink()
+    ]
+    for hierarchy in hierarchies:
+        group = _GROUPS / hierarchy / name
+        group.mkdir()
+        if hierarchy == "cpuset":
+            for file in ("cpuset.cpus", "cpuset.mems"):
+                (group / file).write_text((_GROUPS / hierarchy / file).read_text())
+        (group / "cgroup.procs").write_text("0")
+    _new_group_namespace()
+    _run("mount", "-t", "tmpfs", "tmpfs", str(_GROUPS))
+    for hierarchy in hierarchies:
+        folder = _GROUPS / hierarchy
+        folder.mkdir()
+        controllers = "none,name=systemd" if hierarchy == "systemd" else hierarchy
+        _run("mount", "-t", "cgroup", "-o", controllers, "cgroup", str(folder))
+
+
+def _delegate(group: Path) -> None:
+    for controller in (group / "cgroup.controllers").read_text().split():
+        (group / "cgroup.subtree_control").write_text(f"+{controller}")
+
+
+def _new_group_namespace() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_NEWCGROUP) != 0:
+        raise OSError(ctypes.get_errno(), "no namespace of control groups")
+
+
+def remove_groups(name: str) -> None:
+    """Remove a control group of an ended host, and those in it."""
+
+    def removed() -> bool:
+        left = [*_GROUPS.glob(name), *_GROUPS.glob(f"*/{name}")]
+        for group in left:
+            for folder, _, _ in os.walk(group, topdown=False):
+                with contextlib.suppress(OSError):
+                    Path(folder).rmdir()
+        return not any(group.exists() for group in left)
+
+    wait_until(removed, f"the control groups {name} are removed")
+
 
 def _run(*command: str) -> str:
     done = subprocess.run(
@@ -131,7 +260,7 @@ def _run(*command: str) -> str:
 
 
 def main() -> None:
-    host = Host(Path(sys.argv[1]))
+    host = Host(Path(sys.argv[1]), *(sys.argv[2:] or [None]))
     for line in sys.stdin:
         command, *arguments = json.loads(line)
         try:

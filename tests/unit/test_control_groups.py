@@ -6,9 +6,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kernel_files import PID, KernelFiles
+from kernel_files import PID, KernelFiles, write
 
-from hybrid_sched.control_groups import UNIFIED, NotReachable, groups_of, mount_points, oom_kills
+from hybrid_sched.control_groups import (
+    UNIFIED,
+    NotReachable,
+    controllers,
+    groups_of,
+    mount_points,
+    oom_kills,
+)
 
 _ID = "c0ffee" * 10
 _CONTROLLERS = ("cpu,cpuacct", "memory")
@@ -121,3 +128,14 @@ def test_kills_for_want_of_memory_are_counted_by_either_version(tmp_path: Path) 
     for nothing in ({}, {UNIFIED: tmp_path / "off"}):
         with pytest.raises(NotReachable, match="no memory controller"):
             oom_kills(nothing)
+
+
+def test_controllers_are_in_the_version_that_has_them(kernel: KernelFiles) -> None:
+    kernel.mount("cgroup", kernel.groups / "cpu,cpuacct", "/", "rw,cpu,cpuacct")
+    kernel.mount("cgroup2", kernel.groups / "hidden", "/", "rw")
+    assert controllers(kernel.proc) | {"rw": 1} == {"cpu": 1, "cpuacct": 1, "rw": 1}
+    kernel.mount("cgroup2", kernel.groups / "unified", "/", "rw")
+    write(kernel.groups / "unified" / "cgroup.controllers", "memory io\n")
+    found = controllers(kernel.proc)
+    assert (found["cpu"], found["memory"], found["io"]) == (1, 2, 2)
+    assert "cpuset" not in found

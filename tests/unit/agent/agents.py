@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from oslo_config import cfg
@@ -11,7 +11,8 @@ from oslo_config import cfg
 from hybrid_sched.agent.clock import Instant
 from hybrid_sched.conf import agent as agent_options
 from hybrid_sched.core.cluster import CONTAINER
-from hybrid_sched.interfaces.isolator import IsolationError, Isolator
+from hybrid_sched.core.limits import Aspect, Limits
+from hybrid_sched.interfaces.isolator import Ability, IsolationError, Isolator
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SourceError
 
 
@@ -58,29 +59,37 @@ class Killed(BaseException):
 
 
 class Weights(Isolator):
-    """A back end with weights in memory."""
+    """A back end with weights in memory; None where none was set."""
 
-    def __init__(self, framework: str = CONTAINER, **weights: int) -> None:
+    def __init__(self, framework: str = CONTAINER, **weights: int | None) -> None:
         super().__init__(cfg.ConfigOpts())
-        self.framework = framework
+        self.frameworks = frozenset({framework})
         self.weights = weights
+        self.able = Ability(frozenset({Aspect.CPU_WEIGHT, Aspect.CPUS}), {})
         self.away = False
         self.refused: set[str] = set()
         self.sets = 0
         self.asked = 0
         self.killed_at_set: int | None = None
 
-    def cpu_weights(self) -> Mapping[str, int]:
+    def ability(self) -> Ability:
         self.asked += 1
         if self.away:
             raise IsolationError("away.")
-        return dict(self.weights)
+        return self.able
 
-    def set_cpu_weight(self, uuid: str, weight: int) -> None:
+    def read(self) -> Mapping[str, Limits]:
+        self.asked += 1
+        if self.away:
+            raise IsolationError("away.")
+        return {uuid: Limits(cpu_weight=weight) for uuid, weight in self.weights.items()}
+
+    def hold(self, uuid: str, limits: Limits, aspects: Collection[Aspect]) -> None:
+        assert set(aspects) == {Aspect.CPU_WEIGHT}
         if self.killed_at_set is not None and self.sets >= self.killed_at_set:
             raise Killed
         self.sets += 1
         if uuid in self.refused:
             raise IsolationError(f"{uuid} refused.")
         if uuid in self.weights:
-            self.weights[uuid] = weight
+            self.weights[uuid] = limits.cpu_weight

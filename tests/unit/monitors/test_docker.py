@@ -130,6 +130,11 @@ def test_every_container_of_zun_is_listed_with_its_claim(emulator: Emulator) -> 
     ]
 
 
+def test_a_limit_of_memory_that_was_taken_away_is_no_claim(emulator: Emulator) -> None:
+    emulator.containers["zun-one"]["HostConfig"]["Memory"] = 2**63 - 4096
+    assert tasks(source(emulator.url))["one"].task.demand.memory_mb == 1
+
+
 def test_only_containers_of_zun_are_asked_for_those_that_stopped_too(emulator: Emulator) -> None:
     source(emulator.url).collect()
     (query,) = [urllib.parse.parse_qs(query) for query in emulator.asked if "filters" in query]

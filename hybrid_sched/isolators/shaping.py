@@ -10,11 +10,11 @@ from enum import StrEnum
 LARGEST_PACKET_BYTES = 65_536
 _LEAST_QUEUE_BYTES = 4 * LARGEST_PACKET_BYTES
 _MOST_QUEUE_BYTES = 16 * 2**20
-# The slowest clock of a kernel ticks 100 times a second, and a program cannot ask how often its own does.
-_TICKS_A_SECOND = 100
+# Two ticks of the slowest clock that a kernel has, 100 a second; a program cannot ask how often its own ticks.
+_BURSTS_A_SECOND = 50
 _QUEUES_A_SECOND = 20
-# htb forgets what a class owes or has saved beyond this.
-_MEMORY_S = 60
+#: htb forgets what a class owes beyond 60 s: one largest packet is to pass in that time.
+LEAST_RATE_BPS = -(-LARGEST_PACKET_BYTES // 60)
 _METER = re.compile(r"hs[io][0-9a-f]{12}")
 
 
@@ -28,14 +28,14 @@ class Direction(StrEnum):
 def burst_bytes(rate_bps: int) -> int:
     """Give what may pass at once after a pause.
 
-    At least what the rate brings between two ticks of the clock: when the timer of the queue is late by that, as with a busy
-    CPU, the time that passed is not lost. At least one largest packet: htb lets one pass as soon as it owes nothing, and a
-    task that sends seldom need not wait for it. No more than htb can remember.
+    At least what the rate brings in 20 ms: when the timer of the queue is late by that, as with a busy CPU, the time that
+    passed is not lost. At least one largest packet: htb lets one pass as soon as it owes nothing, and a task that sends seldom
+    need not wait for it.
 
     :param rate_bps: bytes/s, above 0.
     :returns: bytes.
     """
-    return min(max(LARGEST_PACKET_BYTES, -(-rate_bps // _TICKS_A_SECOND)), _MEMORY_S * rate_bps)
+    return max(LARGEST_PACKET_BYTES, -(-rate_bps // _BURSTS_A_SECOND))
 
 
 def queue_bytes(rate_bps: int) -> int:

@@ -14,7 +14,7 @@ from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.core.limits import Aspect, Limits
 from hybrid_sched.interfaces.isolator import Ability, IsolationError, Isolator
 from hybrid_sched.isolators import places
-from hybrid_sched.isolators.shaping import Direction, meter_name
+from hybrid_sched.isolators.shaping import LEAST_RATE_BPS, Direction, meter_name
 from hybrid_sched.isolators.traffic_control import (
     Control,
     Link,
@@ -25,8 +25,8 @@ from hybrid_sched.isolators.traffic_control import (
 from hybrid_sched.isolators.traffic_probe import probe
 
 _DIRECTIONS = {Aspect.NET_IN: Direction.IN, Aspect.NET_OUT: Direction.OUT}
-# Where to look for tasks, by the monitor source that a host with such tasks has.
-_FINDERS = {"libvirt": places.guests, "docker": places.containers}
+#: Where to look for tasks, by the monitor source that a host with such tasks has.
+FINDERS = {"libvirt": places.guests, "docker": places.containers}
 # Of others, such as a macvtap, the two directions are not those of a host's end.
 _KINDS = frozenset({"veth", "tun"})
 
@@ -53,16 +53,21 @@ class TrafficIsolator(Isolator):
         """Read each task's rates from the kernel, and take away what is left of tasks that are gone."""
         self._find()
         with _kernel() as control:
-            self._tidy(control)
-            limits = {}
-            for uuid, names in self._ends.items():
-                links = _links(control, names)
-                if links:
-                    limits[uuid] = Limits(
-                        net_in_bps=_together(_look(control, links, Direction.IN)),
-                        net_out_bps=_together(_look(control, links, Direction.OUT)),
-                    )
-            return limits
+            seen = {
+                (link.name, direction): control.look(link, direction)
+                for link in control.links.values()
+                if link.kind in _KINDS
+                for direction in Direction
+            }
+            self._tidy(control, seen)
+            return {
+                uuid: Limits(
+                    net_in_bps=_together([seen.get((name, Direction.IN)) for name in there]),
+                    net_out_bps=_together([seen.get((name, Direction.OUT)) for name in there]),
+                )
+                for uuid, names in self._ends.items()
+                if (there := [name for name in names if name in control.links])
+            }
 
     def hold(self, uuid: str, limits: Limits, aspects: Collection[Aspect]) -> None:
         """Set the rates at each of the task's interfaces that nobody else shapes."""
@@ -70,7 +75,9 @@ class TrafficIsolator(Isolator):
             self._find()
         faults: list[str] = []
         with _kernel() as control:
-            links = _links(control, self._ends.get(uuid, ()))
+            links = [
+                control.links[name] for name in self._ends.get(uuid, ()) if name in control.links
+            ]
             for aspect in sorted(_DIRECTIONS.keys() & set(aspects)):
                 if links:
                     task = _Task(uuid, links, _DIRECTIONS[aspect])
@@ -82,28 +89,23 @@ class TrafficIsolator(Isolator):
         """Ask where the tasks are, of all that can have some: what is of no task is taken away."""
         sources = self._conf.agent.sources
         found = [
-            place
-            for name, find in _FINDERS.items()
-            if name in sources
-            for place in find(self._conf)
+            place for name, find in FINDERS.items() if name in sources for place in find(self._conf)
         ]
         self._ends = {each.uuid: each.interfaces for each in found}
 
-    def _tidy(self, control: TrafficControl) -> None:
+    def _tidy(
+        self, control: TrafficControl, seen: Mapping[tuple[str, Direction], Control | None]
+    ) -> None:
         """Take away what is ours at interfaces of no task, then the meters to which no interface redirects."""
         owned = {name for names in self._ends.values() for name in names}
         used = set()
-        for link in list(control.links.values()):
-            if link.kind not in _KINDS:
+        for (name, direction), found in seen.items():
+            if found is None or found.foreign:
                 continue
-            for direction in Direction:
-                found = control.look(link, direction)
-                if found is None or found.foreign:
-                    continue
-                if link.name in owned:
-                    used.add(found.meter)
-                else:
-                    control.release(link, direction)
+            if name in owned:
+                used.add(found.meter)
+            else:
+                control.release(control.links[name], direction)
         for name in control.meters.keys() - used:
             control.remove_meter(name)
 
@@ -126,7 +128,10 @@ def _hold(control: TrafficControl, task: _Task, rate_bps: int | None) -> list[st
 
     :returns: a sentence for each interface where that cannot be.
     """
-    controls = dict(zip(task.links, _look(control, task.links, task.direction), strict=True))
+    controls = {
+        link: control.look(link, task.direction) if link.kind in _KINDS else None
+        for link in task.links
+    }
     faults = []
     free = []
     for link, found in controls.items():
@@ -143,6 +148,12 @@ def _hold(control: TrafficControl, task: _Task, rate_bps: int | None) -> list[st
     if faults and _together(list(controls.values())) == rate_bps:
         # Somebody else holds it as it should be, such as libvirt what Nova had it hold.
         return []
+    if rate_bps is not None and rate_bps < LEAST_RATE_BPS:
+        faults.append(
+            f"What task {task.uuid} {task.direction} is not held to {rate_bps} bytes/s: the kernel holds {LEAST_RATE_BPS} "
+            "bytes/s at least. Declare more for the task, or less for the others of the host."
+        )
+        return faults
     try:
         _bring(control, task, free, rate_bps)
     except NetlinkError as error:
@@ -180,16 +191,6 @@ def _foreign(task: _Task, link: Link, found: Control, rate_bps: int | None) -> s
         f"made{lets}: it is left alone. Take it away with `tc`, or what asks for it: <bandwidth> in libvirt, quota:vif_* in a "
         "flavor."
     )
-
-
-def _links(control: TrafficControl, names: Sequence[str]) -> list[Link]:
-    return [control.links[name] for name in names if name in control.links]
-
-
-def _look(
-    control: TrafficControl, links: Sequence[Link], direction: Direction
-) -> list[Control | None]:
-    return [control.look(link, direction) if link.kind in _KINDS else None for link in links]
 
 
 def _together(controls: Sequence[Control | None]) -> int | None:

@@ -29,12 +29,13 @@ LEAF = 0x5C4F_0000
 PRIORITY = 0x5C4E
 #: The kernel's own number of every ingress qdisc.
 INGRESS = 0xFFFF_0000
-ETH_P_ALL = 3
-_U32_BITS = 32
+#: What the kernel has to have.
+SHAPER, QUEUE, REDIRECTING, METER_KIND = "htb", "bfifo", "u32", "ifb"
+_ETH_P_ALL = 3
 _EVERYTHING = "0x0/0x0+0"
 
 # Missing in pyroute2: it has the options of its sibling, which counts packets.
-plugins.setdefault("bfifo", sched_pfifo)
+plugins.setdefault(QUEUE, sched_pfifo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +91,23 @@ class TrafficControl:
         return {
             name: link
             for name, link in self.links.items()
-            if link.kind == "ifb" and is_meter_name(name)
+            if link.kind == METER_KIND and is_meter_name(name)
         }
 
     def shape(self, link: Link, rate_bps: int) -> None:
-        """Hold what goes out of a link to a rate, in place of the kernel's default or of what we made before."""
+        """Hold what goes out of a link to a rate, in place of the kernel's default or of what we made before.
+
+        :param rate_bps: bytes/s, :data:`.shaping.LEAST_RATE_BPS` at least.
+        """
         if self._has_our_root(link):
             # With a filter that redirects, nothing would come to the class.
             self._remove_filter(link, ROOT)
         else:
-            self._ipr.tc("add", "htb", link.index, handle=ROOT, default=CLASS & 0xFFFF)
+            self._ipr.tc("add", SHAPER, link.index, handle=ROOT, default=CLASS & 0xFFFF)
         burst = burst_bytes(rate_bps)
         self._ipr.tc(
             "replace-class",
-            "htb",
+            SHAPER,
             link.index,
             handle=CLASS,
             parent=ROOT,
@@ -114,7 +118,7 @@ class TrafficControl:
             quantum=LARGEST_PACKET_BYTES,
         )
         self._ipr.tc(
-            "replace", "bfifo", link.index, handle=LEAF, parent=CLASS, limit=queue_bytes(rate_bps)
+            "replace", QUEUE, link.index, handle=LEAF, parent=CLASS, limit=queue_bytes(rate_bps)
         )
 
     def make_meter(self, name: str, alias: str) -> Link:
@@ -123,9 +127,9 @@ class TrafficControl:
         :param alias: what ``ip link`` shows beside the name.
         """
         if name not in self.links:
-            self._ipr.link("add", ifname=name, kind="ifb")
+            self._ipr.link("add", ifname=name, kind=METER_KIND)
             index = self._ipr.link_lookup(ifname=name)[0]
-            self.links[name] = Link(index, name, "ifb", is_up=False)
+            self.links[name] = Link(index, name, METER_KIND, is_up=False)
             self._names[index] = name
         meter = self.links[name]
         if not meter.is_up:
@@ -144,18 +148,18 @@ class TrafficControl:
         else:
             parent = ROOT
             if not self._has_our_root(link):
-                self._ipr.tc("add", "htb", link.index, handle=ROOT, default=CLASS & 0xFFFF)
+                self._ipr.tc("add", SHAPER, link.index, handle=ROOT, default=CLASS & 0xFFFF)
             elif self._class_rate(link, CLASS) is not None:
                 # What comes back from the meter would be held again.
-                self._ipr.tc("del-class", "htb", link.index, handle=CLASS, parent=ROOT)
+                self._ipr.tc("del-class", index=link.index, handle=CLASS, parent=ROOT)
         self._remove_filter(link, parent)
         self._ipr.tc(
             "add-filter",
-            "u32",
+            REDIRECTING,
             link.index,
             parent=parent,
             prio=PRIORITY,
-            protocol=ETH_P_ALL,
+            protocol=_ETH_P_ALL,
             target=0,
             keys=[_EVERYTHING],
             action={
@@ -237,11 +241,11 @@ class TrafficControl:
         if any(_priority(each) == PRIORITY for each in self._filters(link, parent)):
             self._ipr.tc(
                 "del-filter",
-                "u32",
+                REDIRECTING,
                 link.index,
                 parent=parent,
                 prio=PRIORITY,
-                protocol=ETH_P_ALL,
+                protocol=_ETH_P_ALL,
                 target=0,
             )
 

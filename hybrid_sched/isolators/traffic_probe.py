@@ -63,8 +63,8 @@ def _missing(ipr: Any) -> Mapping[Aspect, str]:
     shaper = _try(lambda: control.shape(loopback, _RATE_BPS))
     if shaper is not None:
         said = (
-            f"The kernel refuses an htb qdisc with a bfifo queue ({shaper}), with which rates are held: load the module sch_htb, "
-            "or use a kernel with CONFIG_NET_SCH_HTB and CONFIG_NET_SCH_FIFO."
+            f"The kernel refuses an htb qdisc with a bfifo queue ({shaper}), with which rates are held: load the module "
+            "sch_htb, or use a kernel with CONFIG_NET_SCH_HTB and CONFIG_NET_SCH_FIFO."
         )
         return {Aspect.NET_IN: said, Aspect.NET_OUT: said}
     meter = loopback

@@ -103,7 +103,7 @@ class TrafficControl:
             # With a filter that redirects, nothing would come to the class.
             self._remove_filter(link, ROOT)
         else:
-            self._ipr.tc("add", SHAPER, link.index, handle=ROOT, default=CLASS & 0xFFFF)
+            self._add_root(link)
         burst = burst_bytes(rate_bps)
         self._ipr.tc(
             "replace-class",
@@ -148,7 +148,7 @@ class TrafficControl:
         else:
             parent = ROOT
             if not self._has_our_root(link):
-                self._ipr.tc("add", SHAPER, link.index, handle=ROOT, default=CLASS & 0xFFFF)
+                self._add_root(link)
             elif self._class_rate(link, CLASS) is not None:
                 # What comes back from the meter would be held again.
                 self._ipr.tc("del-class", index=link.index, handle=CLASS, parent=ROOT)
@@ -192,7 +192,7 @@ class TrafficControl:
 
     def _received(self, link: Link) -> Control | None:
         root = self._qdiscs.get((link.index, TC_H_ROOT))
-        if root is None or not root["handle"]:
+        if root is None or not root["handle"] or self._has_no_queue(link):
             return None
         if not self._has_our_root(link):
             kind = root.get_attr("TCA_KIND")
@@ -229,6 +229,15 @@ class TrafficControl:
     def _has_our_root(self, link: Link) -> bool:
         root = self._qdiscs.get((link.index, TC_H_ROOT))
         return root is not None and root["handle"] == ROOT
+
+    def _has_no_queue(self, link: Link) -> bool:
+        """Tell whether somebody took the queue away, as libvirt does with its taps: what is not there need not be kept."""
+        return self._qdisc_kind(link, TC_H_ROOT) == "noqueue"
+
+    def _add_root(self, link: Link) -> None:
+        # What somebody else has made meanwhile is no more replaced than what was there before.
+        command = "replace" if self._has_no_queue(link) else "add"
+        self._ipr.tc(command, SHAPER, link.index, handle=ROOT, default=CLASS & 0xFFFF)
 
     def _qdisc_kind(self, link: Link, parent: int) -> str | None:
         qdisc = self._qdiscs.get((link.index, parent))

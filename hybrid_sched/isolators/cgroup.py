@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
-from oslo_log import log
 
+from hybrid_sched.complaints import Complaints
 from hybrid_sched.control_groups import UNIFIED, NotReachable, groups_of, mount_points
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.core.limits import Aspect, Limits
@@ -19,8 +19,6 @@ from hybrid_sched.isolators import block_devices, places
 from hybrid_sched.isolators.groups_v1 import Version1
 from hybrid_sched.isolators.groups_v2 import Version2
 from hybrid_sched.isolators.places import Place
-
-LOG = log.getLogger(__name__)
 
 _PROC, _SYS = Path("/proc"), Path("/sys")
 _ASPECTS = tuple(Version1.CONTROLLERS)
@@ -56,6 +54,7 @@ class CgroupIsolator(Isolator):
         self._sys = sys
         # As last seen; a place is checked before use, since the number of an ended process is given to others.
         self._places: dict[str, Place] = {}
+        self._complaints = Complaints()
 
     def ability(self) -> Ability:
         """Look at the mounts: which controllers there are, and whether their files can be written."""
@@ -128,8 +127,7 @@ class CgroupIsolator(Isolator):
                 errors.append(str(error))
         if errors and len(errors) == len(finders):
             raise IsolationError(" ".join(errors))
-        for sentence in errors:
-            LOG.warning("Control groups of some tasks are not looked at: %s", sentence)
+        self._complaints.tell(errors)
         self._places = found
 
     def _locate(self, uuid: str) -> tuple[Place | None, Mapping[str, Path]]:

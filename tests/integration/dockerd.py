@@ -38,7 +38,7 @@ class Dockerd:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._cgroup = f"hybrid-test-{os.getpid()}"
+        self.cgroup = f"hybrid-test-{os.getpid()}"
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"unix://{directory}/docker.sock"
         self.client: docker.APIClient | None = None
@@ -67,7 +67,7 @@ class Dockerd:
                     *("--exec-root", str(directory / "exec")),
                     *("--config-file", str(directory / "daemon.json")),
                     *("--bridge=none", "--iptables=false", "--ip-masq=false"),
-                    *("--storage-driver=vfs", f"--cgroup-parent=/{self._cgroup}"),
+                    *("--storage-driver=vfs", f"--cgroup-parent=/{self.cgroup}"),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -100,7 +100,7 @@ class Dockerd:
     def cpu_weight(self, container_id: str) -> int:
         """Read the weight that the kernel has: CPU shares, or the weight that they give with cgroup v2."""
         for mount, file in (("cpu", "cpu.shares"), ("unified", "cpu.weight"), ("", "cpu.weight")):
-            path = Path("/sys/fs/cgroup") / mount / self._cgroup / container_id / file
+            path = Path("/sys/fs/cgroup") / mount / self.cgroup / container_id / file
             if path.exists():
                 return int(path.read_text())
         raise AssertionError(f"no cgroup of container {container_id}")
@@ -152,7 +152,7 @@ class Dockerd:
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
         for mount in sorted((each for each in mounts if each.startswith(own)), reverse=True):
             subprocess.run(["umount", "--lazy", mount], check=False)
-        for group in Path("/sys/fs/cgroup").glob(f"**/{self._cgroup}"):
+        for group in Path("/sys/fs/cgroup").glob(f"**/{self.cgroup}"):
             group.rmdir()
 
 

@@ -3,28 +3,24 @@
 
 from __future__ import annotations
 
-from hybrid_sched.cmd.threads import use_native_threads
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
-use_native_threads()
-
-import os  # noqa: E402
-import shutil  # noqa: E402
-import sys  # noqa: E402
-import tempfile  # noqa: E402
-from collections.abc import Iterator  # noqa: E402
-from pathlib import Path  # noqa: E402
-
-import pytest  # noqa: E402
+import pytest
 
 # What starts Docker and libvirt is the integration suite's.
 sys.path.append(str(Path(__file__).parents[1] / "integration"))
 
-import dockerd as dockerd_module  # noqa: E402
-import kernel  # noqa: E402
-import table  # noqa: E402
-from containers import Site  # noqa: E402
-from dockerd import Dockerd  # noqa: E402
-from table import Cell  # noqa: E402
+import dockerd as dockerd_module
+import kernel
+import table
+from containers import Site
+from dockerd import Dockerd
+from table import Cell
 
 #: Where this run's cells go; the run inside the guest is told another file.
 RESULTS = Path(os.environ.get("HYBRID_ISOLATION_RESULTS", ".bench/isolation.json"))

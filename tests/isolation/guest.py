@@ -94,6 +94,8 @@ def run(
             [
                 *(str(_vng()), "--verbose", "--run", str(kernel), "--disable-kvm", "--force-9p"),
                 *("--root-disk", str(image), "--root-fstype", "ext4"),
+                # Debian's kernel has AppArmor on, for which Docker would need its parser.
+                *("--append", "apparmor=0"),
                 *("--cpus", str(cpus), "--memory", f"{memory_mb}M"),
                 *("--rodir", f"{INSIDE}={CHECKOUT}", "--rwdir", f"{SCRATCH_INSIDE}={scratch}"),
                 *("--", f"sh {SCRATCH_INSIDE}/command"),

@@ -92,6 +92,7 @@ def test_memory(site: Site, cells: list[Cell]) -> None:
         ("disk read", "disk_read_bps", _READ, "read_bytes"),
         ("disk write", "disk_write_bps", _WRITE, "written_bytes"),
     ],
+    ids=["read", "write"],
 )
 def test_disk(row: str, field: str, load: str, counter: str, site: Site, cells: list[Cell]) -> None:
     declared = 4_000_000

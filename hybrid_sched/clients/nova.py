@@ -13,12 +13,11 @@ from hybrid_sched.clients.session import ServiceFault, adapter_of, get
 from hybrid_sched.core import declaration
 from hybrid_sched.core.cluster import HYPERVISOR
 from hybrid_sched.core.pools import Aggregate
-from hybrid_sched.core.resources import Resources
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.rpc import wire
 
-#: The first with which migrations have uuids (Pike).
-MICROVERSION = "2.59"
+#: The first with which flavors come with their extra specs (Queens).
+MICROVERSION = "2.61"
 #: Statuses of a migration that is not over, in the order in which one goes through them. Nova filters by one at a time.
 STATUSES = (
     "accepted",
@@ -68,12 +67,12 @@ class Flavor:
 
     :param name: of it.
     :param uuid: its identifier, which operators may choose.
-    :param demand: cores and memory of a guest.
+    :param reading: what a guest of it declares.
     """
 
     name: str
     uuid: str
-    demand: Resources
+    reading: declaration.Reading
 
 
 class NovaClient:
@@ -215,7 +214,9 @@ def _flavor(entry: object, where: str) -> Flavor:
     vcpu, memory_mb = (
         wire.integer(fields.get(key), f"{where}.{key}", 0, wire.LARGEST) for key in ("vcpus", "ram")
     )
-    return Flavor(name, uuid, Resources(vcpu=vcpu, memory_mb=memory_mb))
+    # Nova leaves them out for users whom its policy keeps from them.
+    extra_specs = wire.mapping(fields.get("extra_specs") or {}, f"{where}.extra_specs")
+    return Flavor(name, uuid, declaration.of_flavor(vcpu, memory_mb, extra_specs))
 
 
 def _migration(entry: object, where: str) -> Migration:

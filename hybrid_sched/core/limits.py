@@ -185,21 +185,22 @@ def _own_cpus(
 ) -> dict[str, frozenset[int]]:
     """Give each dedicated task CPUs that no other has, on one NUMA node if that is possible."""
     free = set(host.cpus)
-    # Whoever has as many as it declared, and alone, keeps them; only then are the others served.
+    # One CPU is left at least for those that share.
+    kept = any(each.declaration.cpu_policy != "dedicated" for each in residents)
     own: dict[str, frozenset[int]] = {}
     waiting: list[Resident] = []
     for each in residents:
         if each.declaration.cpu_policy != "dedicated":
             continue
-        if each.cpus and len(each.cpus) == _count(each) and each.cpus <= free:
-            own[each.uuid] = each.cpus
-            free -= each.cpus
+        # Whoever has as many as it declared, and alone, keeps them; only then are the others served.
+        has = each.cpus or frozenset()
+        if len(has) == _count(each) <= len(free) - kept and has <= free:
+            own[each.uuid] = has
+            free -= has
         else:
             waiting.append(each)
     for each in waiting:
-        # One CPU is left at least for those that share.
-        sharers = any(other.declaration.cpu_policy != "dedicated" for other in residents)
-        if _count(each) > len(free) - sharers:
+        if _count(each) > len(free) - kept:
             faults.append(
                 f"{each.framework} task {each.uuid} declared {_count(each)} CPUs of its own and {len(free)} of the host are "
                 "free: it shares CPUs with others until some are. Move it, or a task with CPUs of its own."

@@ -211,7 +211,8 @@ class Guest:
                 tunes[name] = self.domain.blockIoTune(name, LIVE)
             else:
                 noted = {each.tag: each.text or "" for each in disk.iterfind("iotune/*")}
-                tunes[name] = {
+                # Without a group that was given it is in one of its own.
+                tunes[name] = {_GROUP: name} | {
                     key: text if key == _GROUP else int(text) for key, text in noted.items()
                 }
         return tunes

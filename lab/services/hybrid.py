@@ -64,8 +64,11 @@ def prepare(lab: Lab) -> None:
     once(lab, "hybrid-sched-sync", lambda: run(lab, "hybrid-sched-sync", command))
 
 
-def configure_agent(lab: Lab, host: Host) -> None:
-    """Write the configuration of the agent on one host."""
+def configure_agent(lab: Lab, host: Host, **options: object) -> None:
+    """Write the configuration of the agent on one host.
+
+    :param options: of the group ``[agent]`` that differ from the lab's.
+    """
     ini.write(
         lab.config(host.name, "hybrid-sched.conf"),
         {
@@ -78,6 +81,7 @@ def configure_agent(lab: Lab, host: Host) -> None:
                 "docker_url": "unix:///run/docker/docker.sock",
                 "cpu_allocation_ratio": CPU_ALLOCATION_RATIO,
                 "reserved_memory_mb": RESERVED_MEMORY_MB,
+                **options,
             },
         },
     )

@@ -93,7 +93,7 @@ class Host:
         for daemon, name in (("virtlogd", "virtlogd-sock"), ("libvirtd", "libvirt-sock-ro")):
             with (directory / f"{daemon}.log").open("wb") as log:
                 subprocess.Popen([daemon], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-            wait_until(Path("/run/libvirt", name).exists, f"{daemon} listens")
+            wait_until(Path("/run/libvirt", name).exists, f"{daemon} listens", 60)
         conf = cfg.ConfigOpts()
         conf.register_opts(agent_options.OPTIONS, group=cfg.OptGroup("agent"))
         conf([], default_config_files=[])

@@ -77,6 +77,8 @@ class FakeDomain:
         self.metadata = ""
         #: Error code by name of a method.
         self.faults: dict[str, int] = {}
+        #: How often its process was asked of a disk.
+        self.asked = 0
         #: Set when the guest's process answers again; until then what asks it hangs.
         self.answers = threading.Event()
         self.answers.set()
@@ -159,6 +161,7 @@ class FakeDomain:
         return 0
 
     def blockIoTune(self, disk: str, flags: int) -> dict[str, Any]:  # noqa: N802
+        self.asked += 1
         self.answers.wait(20)
         self._live("blockIoTune", flags)
         return {"read_bytes_sec": 0, "write_bytes_sec": 0, "total_bytes_sec": 0, **self.tunes[disk]}
@@ -357,6 +360,7 @@ def pins(*cpus: int) -> tuple[bool, ...]:
         ([pins(1, 2), pins(1, 2)], pins(1, 2), pins(1, 2), {1, 2}),
         # As Nova pins a guest with CPUs of its own.
         ([pins(1), pins(2)], pins(1, 2), pins(1, 2), {1, 2}),
+        ([pins(1), pins(2)], pins(0), pins(1, 2), set()),
         ([pins(1), pins(1, 2)], pins(1, 2), pins(1, 2), set()),
         ([pins(1), pins(1)], pins(1, 2), pins(1, 2), set()),
         ([pins(1, 2), pins(1, 2)], pins(0), pins(1, 2), set()),
@@ -483,10 +487,14 @@ def test_a_guest_whose_process_hangs_is_told_from_libvirts_note_and_delays_once(
     for _ in range(6):
         read = isolator.read()
         assert (read["a"].disk_read_bps, read["b"]) == (9, _NOTHING)
+    assert domain.asked == 1
     with pytest.raises(IsolationError, match=r"instance-a \(a\) are not set: libvirt has waited"):
         isolator.hold("a", _LIMITS, {Aspect.DISK_READ})
     isolator.hold("b", _LIMITS, {Aspect.CPU_WEIGHT})
-    domain.answers.set()
+    # Without a group each of two disks has the rate for itself.
+    domain.noted = {disk: {"read_bytes_sec": 9} for disk in ("vda", "vdb")}
+    domain.tunes["vdb"] = {"group_name": ""}
+    assert isolator.read()["a"].disk_read_bps == 0
 
 
 def test_during_a_job_its_disks_are_not_asked_and_nothing_is_set(
@@ -500,6 +508,7 @@ def test_during_a_job_its_disks_are_not_asked_and_nothing_is_set(
     assert isolator.read()["a"].disk_read_bps == 9
     with pytest.raises(IsolationError, match="during a job of libvirt"):
         isolator.hold("a", _LIMITS, _ALL)
+    assert domain.asked == 0
     assert domain.scheduler["cpu_shares"] == 1024
 
 

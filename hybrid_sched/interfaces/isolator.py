@@ -21,7 +21,8 @@ class Ability:
     """What an isolator can hold on this host.
 
     :param aspects: those that it reads back and sets.
-    :param missing: a sentence for each aspect that it would hold but this kernel or back end cannot, by aspect.
+    :param missing: a sentence for each aspect that it would hold but this kernel or back end cannot, by aspect; one
+        that is in both is held in part.
     """
 
     aspects: frozenset[Aspect]

@@ -49,7 +49,7 @@ class Dockerd:
         self._directory = directory
         self._storage_driver = storage_driver
         self._settings = settings or {}
-        self._cgroup = f"hybrid-test-{os.getpid()}"
+        self.cgroup = f"hybrid-test-{os.getpid()}"
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"unix://{directory}/docker.sock"
         self.client: docker.APIClient | None = None
@@ -94,7 +94,7 @@ class Dockerd:
                     *("--bridge=none", "--iptables=false", "--ip-masq=false"),
                     *(
                         f"--storage-driver={self._storage_driver}",
-                        f"--cgroup-parent=/{self._cgroup}",
+                        f"--cgroup-parent=/{self.cgroup}",
                     ),
                 ],
                 stdin=subprocess.DEVNULL,
@@ -140,7 +140,7 @@ class Dockerd:
         :param places: mount of a hierarchy below ``/sys/fs/cgroup`` and name of a file, of each version of control groups.
         """
         for mount, file in places:
-            path = Path("/sys/fs/cgroup") / mount / self._cgroup / container_id / file
+            path = Path("/sys/fs/cgroup") / mount / self.cgroup / container_id / file
             if path.exists():
                 return path.read_text().strip()
         raise AssertionError(f"no cgroup of container {container_id}")
@@ -192,7 +192,7 @@ class Dockerd:
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
         for mount in sorted((each for each in mounts if each.startswith(own)), reverse=True):
             subprocess.run(["umount", "--lazy", mount], check=False)
-        for group in Path("/sys/fs/cgroup").glob(f"**/{self._cgroup}"):
+        for group in Path("/sys/fs/cgroup").glob(f"**/{self.cgroup}"):
             group.rmdir()
 
 

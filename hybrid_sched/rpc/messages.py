@@ -62,6 +62,7 @@ class HostReport:
     :param squeezed: factor, below 1, by which the CPU weights of a framework's tasks are reduced now.
     :param faults: a sentence for each source or isolator that failed.
     :param unknown_frameworks: those whose tasks could not be listed; they are not in ``tasks``.
+    :param version: of the agent; empty from one that does not tell it.
     """
 
     host: str
@@ -78,6 +79,7 @@ class HostReport:
     squeezed: Mapping[str, Number] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     unknown_frameworks: tuple[str, ...] = ()
+    version: str = ""
 
 
 def report_to_wire(report: HostReport) -> Wire:
@@ -100,6 +102,7 @@ def report_to_wire(report: HostReport) -> Wire:
         "squeezed": {name: number_to_wire(factor) for name, factor in report.squeezed.items()},
         "faults": list(report.faults),
         "unknown_frameworks": list(report.unknown_frameworks),
+        "version": report.version,
     }
 
 
@@ -178,6 +181,7 @@ def _report_from_wire(fields: Mapping[str, Any], tasks: tuple[Task, ...]) -> Hos
         },
         faults=_texts(fields, "faults", LONGEST_TEXT),
         unknown_frameworks=_texts(fields, "unknown_frameworks", LONGEST_NAME),
+        version=wire.text(fields.get("version", ""), "version", LONGEST_NAME, may_be_empty=True),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from hybrid_sched.core.doctor import clocks, inventory, kernel, orphans, settings, versions
+from hybrid_sched.core.doctor import clocks, inventory, kernel, orphans, settings, unseen, versions
 from hybrid_sched.core.doctor.facts import Facts
 from hybrid_sched.core.doctor.findings import Finding
 
@@ -35,6 +35,7 @@ CHECKS: tuple[Check, ...] = (
     versions.releases,
     versions.our_own,
     versions.hypervisors,
+    unseen.unseen,
 )
 
 

@@ -99,6 +99,7 @@ class Known:
     :param ended_migrations: uuids of those that are over.
     :param containers: containers and capsules by uuid.
     :param members: uuids of the containers inside capsules.
+    :param others: uuids of consumers that were written with the type of another service.
     """
 
     servers: frozenset[str] = frozenset()
@@ -106,6 +107,7 @@ class Known:
     ended_migrations: frozenset[str] = frozenset()
     containers: Mapping[str, KnownContainer] = field(default_factory=dict)
     members: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
 
     def knows(self, uuid: str) -> bool:
         """Say whether something with a UUID exists, a migration that is over aside."""
@@ -114,6 +116,7 @@ class Known:
             or uuid in self.migrations
             or uuid in self.containers
             or uuid in self.members
+            or uuid in self.others
         )
 
 
@@ -250,6 +253,20 @@ class LocalFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Unseen:
+    """Something that was not looked at.
+
+    :param sentence: what, and why.
+    :param remedy: what would show it.
+    :param expected: whether that is in order, as for a file that is on other machines.
+    """
+
+    sentence: str
+    remedy: str
+    expected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that was gathered.
 
@@ -262,6 +279,7 @@ class Facts:
     :param zun_conf: Zun's settings on this machine.
     :param local: this machine, where it is a host that Nova or Zun use.
     :param own_version: of this program.
+    :param unseen: what could not be looked at.
     """
 
     looks: tuple[Look, Look] | None = None
@@ -273,3 +291,4 @@ class Facts:
     zun_conf: ZunSettings | None = None
     local: LocalFacts | None = None
     own_version: str = ""
+    unseen: tuple[Unseen, ...] = ()

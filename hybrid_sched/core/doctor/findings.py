@@ -7,9 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
-#: Exit code when something could not be looked at, so that silence about it means nothing.
-COULD_NOT_LOOK = 3
-
 
 class Severity(IntEnum):
     """How bad a finding is; the number is the exit code that it makes."""
@@ -17,6 +14,8 @@ class Severity(IntEnum):
     NOTE = 0
     WARNING = 1
     ERROR = 2
+    #: Something could not be looked at, so that silence about it means nothing.
+    UNKNOWN = 3
 
 
 class Safety(StrEnum):
@@ -112,11 +111,6 @@ class Finding:
     safety: Safety = Safety.NONE
     repair: Repair | None = None
 
-    @property
-    def key(self) -> tuple[str, ...]:
-        """Give what tells it from others."""
-        return self.code, self.host, self.sentence
-
 
 #: Every kind of finding by its code, in the order in which they are documented.
 KINDS: dict[str, Kind] = {}
@@ -146,12 +140,6 @@ class Kind:
         return Finding(self.code, self.severity, host, sentence, remedy, safety, repair)
 
 
-def exit_code(left: Iterable[Finding], *, could_not_look: bool) -> int:
-    """Give the exit code for the findings that are left after repairs.
-
-    :param could_not_look: whether something that should have been looked at could not be.
-    :returns: the greatest severity, or :data:`COULD_NOT_LOOK`.
-    """
-    if could_not_look:
-        return COULD_NOT_LOOK
+def exit_code(left: Iterable[Finding]) -> int:
+    """Give the exit code for the findings that are left after repairs: the greatest severity."""
     return int(max((finding.severity for finding in left), default=Severity.NOTE))

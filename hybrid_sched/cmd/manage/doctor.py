@@ -112,6 +112,9 @@ class Doctor(Lister):
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Give the severity of what is left."""
+        if self.app.stdout.isatty():
+            # The sentences are longer than a terminal is wide.
+            parsed_args.fit_width = True
         try:
             code = int(super().run(parsed_args))
         except (ManageError, TimeoutError) as error:

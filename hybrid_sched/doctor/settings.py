@@ -80,7 +80,9 @@ def _nova(conf: cfg.ConfigOpts, path: str, machine: str) -> NovaSettings:
     conf.register_opts(
         [cfg.ListOpt("enabled_filters"), cfg.ListOpt("weight_classes")], group="filter_scheduler"
     )
-    conf.register_opts([cfg.FloatOpt("cross_fill_weight_multiplier", 1.0)], group="hybrid_sched")
+    conf.register_opts(
+        [cfg.FloatOpt("cross_fill_weight_multiplier", default=1.0)], group="hybrid_sched"
+    )
     scheduler = conf.filter_scheduler
     return NovaSettings(
         path=path,

@@ -9,7 +9,9 @@ from pathlib import Path
 from hybrid_sched.core.doctor import checks, findings
 
 _PAGE = Path(__file__).parents[3] / "doc" / "source" / "admin" / "doctor.rst"
-_ROW = re.compile(r"^   \* - ``([a-z_.]+)``\n     - (\w+)\n     - (\w+)\n     - \S", re.MULTILINE)
+_ROW = re.compile(
+    r"^   \* - ``([a-z0-9_.]+)``\n     - (\w+)\n     - (\w+)\n     - \S", re.MULTILINE
+)
 
 
 def test_each_code_is_documented_with_its_severity_and_repair() -> None:

@@ -52,6 +52,9 @@ class Doctor(Lister):
     looked at.
     """
 
+    #: A configuration that cannot be read is something that could not be looked at.
+    tells_of_configuration = True
+
     _left: tuple[Finding, ...] = ()
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -94,6 +97,7 @@ class Doctor(Lister):
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
         """Look, judge, and repair."""
+        self.app.require_configuration()
         agent_options.register(cfg.CONF)
         client_options.register(cfg.CONF)
         clients = configured_clients(cfg.CONF)

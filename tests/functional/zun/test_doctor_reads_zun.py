@@ -67,9 +67,7 @@ class DoctorReadsZunTest(CloudTest):
     def row(self, kind: int, status: str, host: str | None, **more: Any) -> Any:
         made = uuidutils.generate_uuid()
         values = {"uuid": made, "name": made, "status": status, "host": host, **more}
-        return db_utils.create_test_container(
-            context=self.context, container_type=kind, **values
-        )
+        return db_utils.create_test_container(context=self.context, container_type=kind, **values)
 
     def test_containers_of_all_projects_are_known_page_by_page(self) -> None:
         self.set("max_limit", 2, "api")

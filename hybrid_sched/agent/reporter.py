@@ -21,6 +21,7 @@ from hybrid_sched.core.hardware import Hardware
 from hybrid_sched.core.resources import Resources, exact, simplest
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
 from hybrid_sched.rpc.messages import HostReport
+from hybrid_sched.version import version_string
 
 LOG = log.getLogger(__name__)
 
@@ -146,6 +147,7 @@ class Reporter:
             task_measured=task_measured,
             faults=sight.faults,
             unknown_frameworks=sight.unknown,
+            version=version_string(),
         )
         return Findings(report, totals, sight.looks)
 

@@ -64,6 +64,7 @@ class HostReport:
     :param faults: a sentence for each source or isolator that failed.
     :param isolation: how the limits of its tasks are held.
     :param unknown_frameworks: those whose tasks could not be listed; they are not in ``tasks``.
+    :param version: of the agent; empty from one that does not tell it.
     """
 
     host: str
@@ -81,6 +82,7 @@ class HostReport:
     faults: tuple[str, ...] = ()
     isolation: IsolationReport = field(default_factory=IsolationReport)
     unknown_frameworks: tuple[str, ...] = ()
+    version: str = ""
 
 
 def report_to_wire(report: HostReport) -> Wire:
@@ -104,6 +106,7 @@ def report_to_wire(report: HostReport) -> Wire:
         "faults": list(report.faults),
         "isolation": isolation_to_wire(report.isolation),
         "unknown_frameworks": list(report.unknown_frameworks),
+        "version": report.version,
     }
 
 
@@ -183,6 +186,7 @@ def _report_from_wire(fields: Mapping[str, Any], tasks: tuple[Task, ...]) -> Hos
         faults=_texts(fields, "faults", LONGEST_TEXT),
         isolation=isolation_from_wire(fields.get("isolation", {}), "isolation"),
         unknown_frameworks=_texts(fields, "unknown_frameworks", LONGEST_NAME),
+        version=wire.text(fields.get("version", ""), "version", LONGEST_NAME, may_be_empty=True),
     )
 
 

@@ -61,6 +61,7 @@ def _version_1(groups: Mapping[str, Path], disks: Collection[str]) -> tuple[_Rea
         {measures.MEMORY_USED_MB: memory_mb},
         {
             "cpu_s": lambda: int(_text(groups["cpuacct"] / "cpuacct.usage")) / 1e9,
+            "cpu_throttled_s": lambda: throttled_s(groups["cpu"]),
             "disk_read_bytes": lambda: transferred("Read"),
             "disk_write_bytes": lambda: transferred("Write"),
         },
@@ -69,6 +70,14 @@ def _version_1(groups: Mapping[str, Path], disks: Collection[str]) -> tuple[_Rea
 
 def _version_2(groups: Mapping[str, Path], disks: Collection[str]) -> tuple[_Readers, _Readers]:
     group = groups[UNIFIED]
+
+    def throttled_s() -> float:
+        return _fields(_text(group / "cpu.stat"))["throttled_usec"] / 1e6
+
+    def wait_s() -> float:
+        # "some avg10=0.00 avg60=0.00 avg300=0.00 total=94193256": time for which at least one process of it waited.
+        some = _text(group / "cpu.pressure").splitlines()[0]
+        return int(some.rpartition("total=")[2]) / 1e6
 
     def memory_mb() -> float:
         used = int(_text(group / "memory.current"))
@@ -89,6 +98,8 @@ def _version_2(groups: Mapping[str, Path], disks: Collection[str]) -> tuple[_Rea
         {measures.MEMORY_USED_MB: memory_mb},
         {
             "cpu_s": lambda: _fields(_text(group / "cpu.stat"))["usage_usec"] / 1e6,
+            "cpu_throttled_s": throttled_s,
+            "cpu_wait_s": wait_s,
             "disk_read_bytes": lambda: transferred("rbytes"),
             "disk_write_bytes": lambda: transferred("wbytes"),
         },

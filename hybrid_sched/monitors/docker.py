@@ -151,6 +151,7 @@ def task_of(inspected: dict[str, Any], complaints: set[str]) -> Task:
         uuid=name.removeprefix(_ZUN_PREFIX),
         framework=CONTAINER,
         demand=reading.declaration.resources,
+        promised=reading.declaration.promised,
         name=inspected["Config"].get("Hostname") or name,
         state=_STATES.get(status, status),
         created_at_s=unix_time(inspected.get("Created")),

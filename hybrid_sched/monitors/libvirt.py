@@ -147,6 +147,7 @@ def task_of(xml: str, state: str, complaints: set[str]) -> Task:
         uuid=uuid,
         framework=HYPERVISOR,
         demand=reading.declaration.resources,
+        promised=reading.declaration.promised,
         name=name,
         state=state,
         created_at_s=unix_time(domain.findtext("metadata/{*}instance/{*}creationTime")),

@@ -243,8 +243,15 @@ def task_to_wire(task: Task) -> Wire:
         "uuid": task.uuid,
         "framework": task.framework,
         "demand": wire.resources_to_wire(task.demand),
+        **_promise_to_wire(task),
         **{name: value for name, value in known.items() if value},
     }
+
+
+def _promise_to_wire(task: Task) -> Wire:
+    if task.promised is None or task.promised == task.demand:
+        return {}
+    return {"promised": wire.resources_to_wire(task.promised)}
 
 
 def _task_from_wire(message: object) -> Task:
@@ -261,6 +268,9 @@ def _task_from_wire(message: object) -> Task:
         state=wire.text(fields.get("state", ""), "state", 64, may_be_empty=True),
         created_at_s=wire.measure(fields.get("created_at_s", 0.0), "created_at_s"),
         movable=wire.flag(fields.get("movable", False), "movable"),
+        promised=wire.resources_from_wire(fields["promised"], "promised")
+        if "promised" in fields
+        else None,
     )
 
 

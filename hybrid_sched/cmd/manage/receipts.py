@@ -34,7 +34,9 @@ class Line(FormattableColumn[Mapping[str, Any]]):
         """Show it as mean and maximum, promise and verdict."""
         line = self._value
         scale = _HEADINGS[line["resource"]][1]
-        mean, most = (None if line[name] is None else line[name] / scale for name in ("mean", "most"))
+        mean, most = (
+            None if line[name] is None else line[name] / scale for name in ("mean", "most")
+        )
         promised = float(Fraction(line["promised"]) / scale)
         used = "-" if mean is None or most is None else f"{_shown(mean)} (max {_shown(most)})"
         return f"{used}{f' of {_shown(promised)}' if promised else ''}, {line['verdict']}"

@@ -9,6 +9,7 @@ import logging
 import threading
 import urllib.parse
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -125,8 +126,23 @@ def tasks(source: DockerSource) -> dict[str, SeenTask]:
 def test_every_container_of_zun_is_listed_with_its_claim(emulator: Emulator) -> None:
     emulator.gone.add("zun-three")
     assert [each.task for each in source(emulator.url).collect().tasks] == [
-        Task("one", CONTAINER, Resources(vcpu=2, memory_mb=512), "host-of-zun-one", "running"),
-        Task("two", CONTAINER, Resources(vcpu=1, memory_mb=1), "host-of-zun-two", "closed"),
+        Task(
+            "one",
+            CONTAINER,
+            Resources(vcpu=2, memory_mb=512),
+            "host-of-zun-one",
+            "running",
+            promised=Resources(vcpu=Fraction(3, 2), memory_mb=512),
+        ),
+        # It asked for nothing, and holds the least that can be claimed.
+        Task(
+            "two",
+            CONTAINER,
+            Resources(vcpu=1, memory_mb=1),
+            "host-of-zun-two",
+            "closed",
+            promised=Resources(),
+        ),
     ]
 
 
@@ -263,7 +279,7 @@ def test_control_groups_are_read_before_docker_is_asked(
 ) -> None:
     asked = []
 
-    def usage(*arguments: Any) -> tuple[dict[str, float], dict[str, float]]:
+    def usage(*arguments: Any, **_more: Any) -> tuple[dict[str, float], dict[str, float]]:
         asked.append((arguments[0], arguments[1], set(arguments[2])))
         return {"memory_used_mb": 1.0}, {"cpu_s": 2.0}
 

@@ -121,6 +121,7 @@ def test_every_guest_is_listed_with_what_it_declared(uri: str) -> None:
             "running",
             created_at_s=1795656133.0,
             movable=True,
+            promised=Resources(2, 512, **rates),
         ),
         Task(
             _OF_ANOTHER,
@@ -129,6 +130,7 @@ def test_every_guest_is_listed_with_what_it_declared(uri: str) -> None:
             "other",
             "running",
             movable=True,
+            promised=Resources(vcpu=1, memory_mb=64),
         ),
     ]
 

@@ -240,6 +240,21 @@ def test_counters_are_summed_over_devices_and_seen_from_the_guest() -> None:
     }
 
 
+def test_waiting_is_that_of_all_virtual_cpus_that_are_plugged() -> None:
+    delays = {
+        "vcpu.current": 2,
+        "vcpu.maximum": 4,
+        "vcpu.0.delay": 1_000_000_000,
+        "vcpu.0.wait": 7_000_000_000,
+        "vcpu.2.delay": 500_000_000,
+    }
+    assert counters_of(delays) == {"cpu_wait_s": 1.5}
+
+
+def test_the_emulators_own_memory_is_not_the_guests() -> None:
+    assert gauges_of({**_STATISTICS, "balloon.rss": 600 * 1024}, _NOW_S) == {"memory_used_mb": 512}
+
+
 def test_what_libvirt_does_not_tell_is_left_out() -> None:
     assert counters_of({"state.state": 5}) == {}
     assert counters_of({"cpu.time": 10**9, "block.count": 1, "net.count": 0}) == {"cpu_s": 1.0}

@@ -20,7 +20,7 @@ from hybrid_sched.core.resources import Resources
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
-_Number = TypeVar("_Number", np.float32, np.float64)
+_Number = TypeVar("_Number", np.float32, np.float64, np.bool_)
 
 #: The figures of a task that are summed up, in the order of a row of :meth:`ReceiptWindows.add`.
 FIGURES = (
@@ -53,6 +53,7 @@ _STARVED = _BROKEN.start
 _SHORT, _HELD, _JUDGED, _SAMPLES = range(_BROKEN.stop, _BROKEN.stop + 4)
 _COLUMNS = _BROKEN.stop + 4
 _LEAST_ROWS = 64
+_MOST_WAITING = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,9 @@ class ReceiptWindows:
         self._rows: dict[str, int] = {}
         self._promised: dict[str, Resources] = {}
         self._free: list[int] = []
+        # Samples that are not summed up yet, no two of one task, and of which tasks.
+        self._waiting: list[tuple[Indices, float, Floats, Floats]] = []
+        self._is_waiting = np.zeros(0, dtype=np.bool_)
 
     def __len__(self) -> int:
         """Count the tasks."""
@@ -136,6 +140,9 @@ class ReceiptWindows:
             if not self._free:
                 self._grow()
             row = self._rows[uuid] = self._free.pop()
+        else:
+            # What waits was under the promise before.
+            self._take_in()
         self._promised[uuid] = promised
         self._sums[:, row] = 0
         self._most[:, row] = 0
@@ -149,6 +156,7 @@ class ReceiptWindows:
 
     def forget(self, uuids: Iterable[str]) -> None:
         """Drop the windows of some tasks; their rows are given to others."""
+        self._take_in()
         for uuid in uuids:
             self._free.append(self._rows.pop(uuid))
             del self._promised[uuid]
@@ -163,38 +171,51 @@ class ReceiptWindows:
         :param values: shape (n, 8), in the order of ``FIGURES``; nan where not known.
         :param over_s: seconds for which each sample stands, shape (n,); nan for one that is not to count.
         """
-        covered_s = np.minimum(over_s, at_s - self._last_s[rows])
+        if self._is_waiting[rows].any() or len(self._waiting) >= _MOST_WAITING:
+            self._take_in()
+        self._is_waiting[rows] = True
+        self._waiting.append((rows, at_s, values, over_s))
+
+    def _take_in(self) -> None:
+        """Sum up the samples that wait. Many at once cost little more than one."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        rows = np.concatenate([each[0] for each in waiting])
+        at_s = np.repeat([each[1] for each in waiting], [len(each[0]) for each in waiting])
+        values = np.concatenate([each[2] for each in waiting])
+        covered_s = np.minimum(
+            np.concatenate([each[3] for each in waiting]), at_s - self._last_s[rows]
+        )
+        self._is_waiting[rows] = False
         taken = covered_s > 0
         if not taken.all():
-            rows, values, covered_s = rows[taken], values[taken], covered_s[taken]
+            rows, at_s, values, covered_s = (
+                each[taken] for each in (rows, at_s, values, covered_s)
+            )
             if not len(rows):
                 return
         begins_s = at_s - covered_s
         self._last_s[rows] = at_s
         self._first_s[rows] = np.minimum(self._first_s[rows], begins_s)
         per_s = self._per_second(rows, values)
-        newest = math.floor(at_s / self.bucket_s)
-        oldest = math.floor(float(begins_s.min()) / self.bucket_s)
-        if newest == oldest:
-            plane = self._plane(newest)
-            if plane is None:
-                return
-            self._note_most(plane, rows, values)
-            per_s *= covered_s[:, np.newaxis]
-            per_s[:, _SAMPLES] = 1
-            self._sums[plane, rows] += per_s
-            return
-        for number in range(max(oldest, newest - BUCKETS), newest + 1):
+        # The bucket of a sample is that in which it ends, the moment at which one begins being the end of the one before.
+        bucket_of = np.ceil(at_s / self.bucket_s) - 1
+        newest = int(bucket_of.max())
+        oldest = max(math.floor(begins_s.min() / self.bucket_s), newest - BUCKETS)
+        for number in range(oldest, newest + 1):
             plane = self._plane(number)
             if plane is None:
                 continue
             bucket_begins_s = number * self.bucket_s
-            bucket_ends_s = at_s if number == newest else bucket_begins_s + self.bucket_s
-            inside_s = np.maximum(bucket_ends_s - np.maximum(begins_s, bucket_begins_s), 0)
-            part = per_s * inside_s[:, np.newaxis]
-            part[:, _SAMPLES] = number == newest
-            self._sums[plane, rows] += part
-            self._note_most(plane, rows[inside_s > 0], values[inside_s > 0])
+            ends_s = np.minimum(at_s, bucket_begins_s + self.bucket_s)
+            inside_s = ends_s - np.maximum(begins_s, bucket_begins_s)
+            inside = inside_s > 0
+            part = per_s[inside] * inside_s[inside, np.newaxis]
+            part[:, _SAMPLES] = bucket_of[inside] == number
+            self._sums[plane, rows[inside]] += part
+            most = np.fmax(self._most[plane, rows[inside]], values[inside])
+            self._most[plane, rows[inside]] = most
 
     def usage(self, uuid: str, now_s: float) -> Usage | None:
         """Sum up the window of a task; None for one of which there is no sample in it.
@@ -204,6 +225,7 @@ class ReceiptWindows:
         row = self._rows.get(uuid)
         if row is None:
             return None
+        self._take_in()
         planes = self._planes_at(now_s)
         sums = self._sums[planes, row].astype(np.float64).sum(axis=0)
         most = self._most[planes, row].max(axis=0, initial=0)
@@ -236,6 +258,7 @@ class ReceiptWindows:
 
     def broken(self, now_s: float) -> set[str]:
         """Name the tasks to which a promise was broken in the window."""
+        self._take_in()
         seconds = self._sums[self._planes_at(now_s), :, _BROKEN].sum(axis=(0, 2))
         return {uuid for uuid, row in self._rows.items() if seconds[row] > 0}
 
@@ -255,9 +278,6 @@ class ReceiptWindows:
         per_s[:, _HELD] = held
         per_s[:, _JUDGED] = known[:, _CPU] & known[:, _WAIT]
         return per_s
-
-    def _note_most(self, plane: int, rows: Indices, values: Floats) -> None:
-        self._most[plane, rows] = np.fmax(self._most[plane, rows], values)
 
     def _plane(self, number: int) -> int | None:
         """Give the plane of a bucket, emptied if it held an older one; None for a bucket that has left the window."""
@@ -282,6 +302,7 @@ class ReceiptWindows:
         self._ceilings = _widened(self._ceilings, more)
         self._first_s = _widened(self._first_s, more)
         self._last_s = _widened(self._last_s, more)
+        self._is_waiting = _widened(self._is_waiting, more)
         # The lowest is taken first.
         self._free += range(before + more - 1, before - 1, -1)
 

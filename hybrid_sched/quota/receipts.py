@@ -3,24 +3,21 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 
 from hybrid_sched.core import measures
 from hybrid_sched.core.cluster import Task
-from hybrid_sched.core.receipt_windows import FIGURES, Floats, Indices, ReceiptWindows
+from hybrid_sched.core.receipt_windows import FIGURES, Indices, ReceiptWindows
 from hybrid_sched.core.receipts import Receipt, receipt
 from hybrid_sched.rpc.messages import HostReport
+from hybrid_sched.rpc.task_figures import TaskFigures
 
 _NAMES = (*FIGURES, measures.RATES_OVER_S)
-_NOTHING: Mapping[str, float] = {}
-_UNKNOWN = (math.nan,) * len(_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +41,12 @@ class _OnHost:
     """What a host reported last.
 
     :param tasks: of its last report, as that had them.
+    :param uuids: of these.
     :param rows: of their windows.
     """
 
     tasks: tuple[Task, ...]
+    uuids: list[str]
     rows: Indices
 
 
@@ -85,7 +84,7 @@ class ReceiptBook:
             if on_host is None or on_host.tasks is not report.tasks:
                 on_host = self._follow(self._windows, report, on_host)
             if on_host.tasks:
-                table = _table(report.task_measured, on_host.tasks)
+                table = TaskFigures.of(report.task_measured).select(on_host.uuids, _NAMES)
                 self._windows.add(on_host.rows, report.sampled_at_s, table[:, :-1], table[:, -1])
 
     def forget_host(self, host: str) -> None:
@@ -159,8 +158,8 @@ class ReceiptBook:
         """Take in which tasks a host has now."""
         seen = {task.uuid for task in before.tasks} if before is not None else set()
         rows = np.empty(len(report.tasks), dtype=np.intp)
-        for index, task in enumerate(report.tasks):
-            uuid = task.uuid
+        uuids = [task.uuid for task in report.tasks]
+        for index, (uuid, task) in enumerate(zip(uuids, report.tasks, strict=True)):
             promised = task.demand if task.promised is None else task.promised
             if report.squeezed.get(task.framework) is not None and uuid in windows:
                 # What Docker tells of the CPU of a squeezed container is its reduced weight, and not what was promised.
@@ -173,7 +172,7 @@ class ReceiptBook:
                 self._seen_on[uuid] = self._seen_on.get(uuid, 0) + 1
                 self._gone.pop(uuid, None)
         self._leave(seen)
-        on_host = self._hosts[report.host] = _OnHost(report.tasks, rows)
+        on_host = self._hosts[report.host] = _OnHost(report.tasks, uuids, rows)
         return on_host
 
     def _leave(self, uuids: Iterable[str]) -> None:
@@ -184,10 +183,3 @@ class ReceiptBook:
             else:
                 del self._seen_on[uuid]
                 self._gone[uuid] = self._clock_s()
-
-
-def _table(measured: Mapping[str, Mapping[str, float]], tasks: Sequence[Task]) -> Floats:
-    """Give the figures of some tasks, a row each, in the order of ``_NAMES``; nan where there is none."""
-    rows = (map(measured.get(task.uuid, _NOTHING).get, _NAMES, _UNKNOWN) for task in tasks)
-    figures = np.fromiter(chain.from_iterable(rows), np.float64, len(tasks) * len(_NAMES))
-    return figures.reshape(len(tasks), len(_NAMES))

@@ -40,7 +40,7 @@ class Declarations:
         if not seen.backend_id or seen.declaration is None:
             return seen
         declared = self._note_of(seen.task.uuid) or self._first(seen, seen.declaration)
-        task = replace(seen.task, demand=declared.resources)
+        task = replace(seen.task, demand=declared.resources, promised=declared.promised)
         return replace(seen, declaration=declared, task=task)
 
     def forget(self, uuids: Collection[str]) -> None:

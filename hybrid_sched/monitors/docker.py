@@ -23,6 +23,7 @@ from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask
 from hybrid_sched.monitors import cgroup
 from hybrid_sched.monitors.devices import physical_disks
 from hybrid_sched.monitors.times import unix_time
+from hybrid_sched.monitors.waits import ThreadWaits
 
 _ZUN_PREFIX = "zun-"
 _TIMEOUT_S = 10
@@ -53,6 +54,7 @@ class DockerSource(MonitorSource):
         self._complaints = Complaints()
         #: Tasks of the last look by Docker's identifier.
         self._known: dict[str, SeenTask] = {}
+        self._waits = ThreadWaits()
 
     def collect(self) -> Observation:
         """Look at the containers."""
@@ -73,6 +75,7 @@ class DockerSource(MonitorSource):
                 f"Docker at {url} does not answer: {error}. See that it runs and that [agent] docker_url is right."
             ) from None
         self._known = seen
+        self._waits.keep(seen)
         self._complaints.tell(complaints)
         return Observation(tasks=tuple(seen.values()))
 
@@ -113,7 +116,7 @@ class DockerSource(MonitorSource):
             return {}, {}
         disks = physical_disks().values()
         try:
-            gauges, counters = cgroup.usage(pid, inspected["Id"], disks)
+            gauges, counters = cgroup.usage(pid, inspected["Id"], disks, waits=self._waits)
         except NotReachable as unreachable:
             try:
                 statistics = self._client.stats(inspected["Id"], stream=False, one_shot=True)
@@ -167,6 +170,7 @@ def task_of(inspected: dict[str, Any], declared: Declaration) -> Task:
         uuid=name.removeprefix(_ZUN_PREFIX),
         framework=CONTAINER,
         demand=declared.resources,
+        promised=declared.promised,
         name=inspected["Config"].get("Hostname") or name,
         state=_STATES.get(status, status),
         created_at_s=unix_time(inspected.get("Created")),
@@ -197,6 +201,9 @@ def usage_of(
     cache = parts.get("total_inactive_file", parts.get("inactive_file", 0))
     networks = (statistics.get("networks") or {}).values()
     counters = {"cpu_s": statistics["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9}
+    throttling = statistics["cpu_stats"].get("throttling_data") or {}
+    if "throttled_time" in throttling:
+        counters["cpu_throttled_s"] = throttling["throttled_time"] / 1e9
     transfers = (statistics.get("blkio_stats") or {}).get("io_service_bytes_recursive") or ()
     for name, operation in (("disk_read_bytes", "read"), ("disk_write_bytes", "write")):
         amounts = [

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +21,7 @@ from hybrid_sched.core.cluster import HYPERVISOR, Task
 from hybrid_sched.core.declaration import Declaration
 from hybrid_sched.core.lifecycle import State
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
+from hybrid_sched.monitors import cgroup
 from hybrid_sched.monitors.times import unix_time
 
 _TIMEOUT_S = 10
@@ -36,6 +39,7 @@ _STATES = {
 _STATISTICS = (
     libvirt.VIR_DOMAIN_STATS_STATE
     | libvirt.VIR_DOMAIN_STATS_CPU_TOTAL
+    | libvirt.VIR_DOMAIN_STATS_VCPU
     | libvirt.VIR_DOMAIN_STATS_BALLOON
     | libvirt.VIR_DOMAIN_STATS_INTERFACE
     | libvirt.VIR_DOMAIN_STATS_BLOCK
@@ -49,6 +53,8 @@ _SUMS = {
 }
 #: A guest's balloon driver reports every 10 s with Nova's default ([libvirt] mem_stats_period_seconds).
 _BALLOON_MAX_AGE_S = 60
+#: Time for which a virtual CPU was ready to run and did not, which its guest sees as stolen.
+_VCPU_DELAY = re.compile(r"vcpu\.[0-9]+\.delay")
 _UNKNOWN = "unknown"
 _PID_FILES = Path("/run/libvirt/qemu")
 
@@ -117,7 +123,7 @@ class LibvirtSource(MonitorSource):
                 SeenTask(
                     task=task_of(described, state, declared),
                     gauges=gauges_of(use, time.time()),
-                    counters=counters_of(use),
+                    counters={**counters_of(use), **(_throttled(domain) if use else {})},
                     life=_life(domain),
                     declaration=declared,
                 )
@@ -159,6 +165,7 @@ def task_of(domain: ElementTree.Element, state: str, declared: Declaration) -> T
         uuid=domain.findtext("uuid") or "",
         framework=HYPERVISOR,
         demand=declared.resources,
+        promised=declared.promised,
         name=_name(domain),
         state=state,
         created_at_s=unix_time(domain.findtext("metadata/{*}instance/{*}creationTime")),
@@ -198,7 +205,9 @@ def gauges_of(statistics: Mapping[str, Any], now_s: float) -> dict[str, float]:
     if available_kb is not None and usable_kb is not None and age_s <= _BALLOON_MAX_AGE_S:
         return {measures.MEMORY_USED_MB: (available_kb - usable_kb) / 1024}
     if "balloon.rss" in statistics:
-        return {measures.MEMORY_USED_MB: statistics["balloon.rss"] / 1024}
+        # The process holds the emulator's own memory besides, which is not the guest's.
+        held_kb = min(statistics["balloon.rss"], statistics.get("balloon.current", math.inf))
+        return {measures.MEMORY_USED_MB: held_kb / 1024}
     return {}
 
 
@@ -210,6 +219,12 @@ def counters_of(statistics: Mapping[str, Any]) -> dict[str, float]:
     counters: dict[str, float] = {}
     if "cpu.time" in statistics:
         counters["cpu_s"] = statistics["cpu.time"] / 1e9
+    # Those that are unplugged have no figures, and leave their numbers out.
+    waited_ns = [
+        amount for name, amount in statistics.items() if _VCPU_DELAY.fullmatch(name) is not None
+    ]
+    if waited_ns:
+        counters["cpu_wait_s"] = sum(waited_ns) / 1e9
     for name, (devices, field) in _SUMS.items():
         count = statistics.get(f"{devices}.count", 0)
         amounts = [statistics.get(f"{devices}.{index}.{field}") for index in range(count)]
@@ -217,6 +232,16 @@ def counters_of(statistics: Mapping[str, Any]) -> dict[str, float]:
         if known:
             counters[name] = sum(known)
     return counters
+
+
+def _throttled(domain: Any) -> dict[str, float]:
+    """Give for how long a guest's own CPU limits held it back, where that can be told."""
+    try:
+        pid = int((_PID_FILES / f"{domain.name()}.pid").read_text())
+    except (OSError, ValueError):
+        return {}
+    throttled_s = cgroup.throttled_s_of_guest(pid)
+    return {} if throttled_s is None else {"cpu_throttled_s": throttled_s}
 
 
 def _life(domain: Any) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hybrid_sched.core import measures
 from hybrid_sched.core.cluster import Task
 from hybrid_sched.rpc.messages import HostReport
+from hybrid_sched.rpc.task_figures import TaskFigures
 
 #: CPU time is counted in ticks, so that a short period may show a little more than there is.
 _CPU_TOLERANCE = 1.1
@@ -184,12 +185,15 @@ def _why_not_after(held: HostReport, report: HostReport) -> ReportRefused | None
 def _impossible(report: HostReport) -> str:
     """Say which figure cannot be; empty when all can."""
     cpus, memory_mb = report.cpus * _CPU_TOLERANCE, report.memory_mb
-    for whose, figures in (("", report.measured), *report.task_measured.items()):
-        used = figures.get(measures.CPU_CORES, 0)
-        if used > cpus:
+    for figures in (
+        TaskFigures.of({"": report.measured}),
+        TaskFigures.of(report.task_measured),
+    ):
+        if (above := figures.above(measures.CPU_CORES, cpus)) is not None:
+            whose, used = above
             return f"{_named(report, whose)}: {used:.2f} of {report.cpus} CPUs are in use"
-        used_mb = figures.get(measures.MEMORY_USED_MB, 0)
-        if used_mb > memory_mb:
+        if (above := figures.above(measures.MEMORY_USED_MB, memory_mb)) is not None:
+            whose, used_mb = above
             named = _named(report, whose)
             return f"{named}: {used_mb:.0f} of {memory_mb} MiB of memory are in use"
     for name, figure in report.measured.items():

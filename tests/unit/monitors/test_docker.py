@@ -128,8 +128,23 @@ def tasks(source: DockerSource) -> dict[str, SeenTask]:
 def test_every_container_of_zun_is_listed_with_its_claim(emulator: Emulator) -> None:
     emulator.gone.add("zun-three")
     assert [each.task for each in source(emulator.url).collect().tasks] == [
-        Task("one", CONTAINER, Resources(vcpu=2, memory_mb=512), "host-of-zun-one", "running"),
-        Task("two", CONTAINER, Resources(vcpu=1, memory_mb=1), "host-of-zun-two", "closed"),
+        Task(
+            "one",
+            CONTAINER,
+            Resources(vcpu=2, memory_mb=512),
+            "host-of-zun-one",
+            "running",
+            promised=Resources(vcpu=Fraction(3, 2), memory_mb=512),
+        ),
+        # It asked for nothing, and holds the least that can be claimed.
+        Task(
+            "two",
+            CONTAINER,
+            Resources(vcpu=1, memory_mb=1),
+            "host-of-zun-two",
+            "closed",
+            promised=Resources(),
+        ),
     ]
 
 
@@ -190,7 +205,10 @@ def test_a_container_is_where_its_life_cycle_has_it(status: str, state: str) -> 
 
 
 _V1_STATISTICS = {
-    "cpu_stats": {"cpu_usage": {"total_usage": 2_500_000_000}},
+    "cpu_stats": {
+        "cpu_usage": {"total_usage": 2_500_000_000},
+        "throttling_data": {"periods": 9, "throttled_periods": 2, "throttled_time": 750_000_000},
+    },
     "memory_stats": {"usage": 100 * 2**20, "stats": {"total_inactive_file": 30 * 2**20}},
     "blkio_stats": {
         "io_service_bytes_recursive": [
@@ -217,6 +235,7 @@ _V2_STATISTICS = {
 }
 _COUNTERS = {
     "cpu_s": 2.5,
+    "cpu_throttled_s": 0.75,
     "disk_read_bytes": 4096,
     "disk_write_bytes": 8192,
     "net_in_bytes": 1010,
@@ -239,6 +258,7 @@ def test_where_control_groups_are_out_of_reach_docker_tells_the_use_at_once(
 def test_what_docker_does_not_count_is_left_out(emulator: Emulator) -> None:
     emulator.statistics["zun-one"] = {
         **_V2_STATISTICS,
+        "cpu_stats": {"cpu_usage": {"total_usage": 2_500_000_000}},
         "blkio_stats": {"io_service_bytes_recursive": None},
         "networks": None,
     }
@@ -262,6 +282,7 @@ def test_traffic_in_a_network_namespace_of_others_is_not_the_containers(
     emulator.statistics["zun-one"] = _V1_STATISTICS
     assert tasks(source(emulator.url))["one"].counters.keys() == {
         "cpu_s",
+        "cpu_throttled_s",
         "disk_read_bytes",
         "disk_write_bytes",
     }
@@ -272,7 +293,7 @@ def test_control_groups_are_read_before_docker_is_asked(
 ) -> None:
     asked = []
 
-    def usage(*arguments: Any) -> tuple[dict[str, float], dict[str, float]]:
+    def usage(*arguments: Any, **_more: Any) -> tuple[dict[str, float], dict[str, float]]:
         asked.append((arguments[0], arguments[1], set(arguments[2])))
         return {"memory_used_mb": 1.0}, {"cpu_s": 2.0}
 

@@ -122,6 +122,7 @@ def test_every_guest_is_listed_with_what_it_declared(uri: str) -> None:
             "running",
             created_at_s=1795656133.0,
             movable=True,
+            promised=Resources(2, 512, **rates),
         ),
         Task(
             _OF_ANOTHER,
@@ -130,6 +131,7 @@ def test_every_guest_is_listed_with_what_it_declared(uri: str) -> None:
             "other",
             "running",
             movable=True,
+            promised=Resources(vcpu=1, memory_mb=64),
         ),
     ]
     of_nova, of_another = (each.declaration for each in seen(source(uri)))
@@ -240,6 +242,21 @@ def test_counters_are_summed_over_devices_and_seen_from_the_guest() -> None:
         "net_in_bytes": 1000,
         "net_out_bytes": 10,
     }
+
+
+def test_waiting_is_that_of_all_virtual_cpus_that_are_plugged() -> None:
+    delays = {
+        "vcpu.current": 2,
+        "vcpu.maximum": 4,
+        "vcpu.0.delay": 1_000_000_000,
+        "vcpu.0.wait": 7_000_000_000,
+        "vcpu.2.delay": 500_000_000,
+    }
+    assert counters_of(delays) == {"cpu_wait_s": 1.5}
+
+
+def test_the_emulators_own_memory_is_not_the_guests() -> None:
+    assert gauges_of({**_STATISTICS, "balloon.rss": 600 * 1024}, _NOW_S) == {"memory_used_mb": 512}
 
 
 def test_what_libvirt_does_not_tell_is_left_out() -> None:

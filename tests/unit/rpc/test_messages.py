@@ -32,6 +32,8 @@ REPORT = HostReport(
     tasks=(
         Task("t", CONTAINER, Resources(vcpu=1, memory_mb=64), "web", "running"),
         Task("u", HYPERVISOR, Resources(vcpu=Fraction(1, 2))),
+        Task("v", CONTAINER, Resources(vcpu=1), promised=Resources(vcpu=Fraction(1, 4))),
+        Task("w", CONTAINER, Resources(vcpu=1, memory_mb=1), promised=Resources()),
     ),
     measured={"cpu_cores": 0.25},
     task_measured={"t": {"cpu_cores": 0.125, "memory_used_mb": 12.5}, "u": {"cpu_cores": 1.0}},
@@ -64,6 +66,15 @@ DECISION = Decision(
 
 def over_the_wire(message: Any) -> Any:
     return json.loads(json.dumps(message))
+
+
+def test_a_promise_that_is_the_demand_is_not_sent() -> None:
+    demand = Resources(vcpu=1, memory_mb=64)
+    task = Task("t", CONTAINER, demand, promised=demand)
+    wire = messages.report_to_wire(replace(REPORT, tasks=(task,)))
+    report = messages.report_from_wire(over_the_wire(wire))
+    assert report.tasks == (replace(task, promised=None),)
+    assert "promised" not in wire["tasks"][0]
 
 
 def test_a_report_comes_back_as_it_was() -> None:
@@ -265,7 +276,7 @@ def test_a_task_without_a_field_is_refused(name: str) -> None:
 def test_a_report_with_one_task_twice_is_refused() -> None:
     wire = messages.report_to_wire(REPORT)
     wire["tasks"] *= 2
-    with pytest.raises(BadMessage, match=r"^tasks\[2\].uuid: t is there twice"):
+    with pytest.raises(BadMessage, match=r"^tasks\[4\].uuid: t is there twice"):
         messages.report_from_wire(wire)
 
 

@@ -29,7 +29,8 @@ def test_the_first_sight_of_a_container_counts_also_after_a_restart(
     declarations: Declarations, replica: Replica, tmp_path: Path
 ) -> None:
     first = seen("one", cpus=Fraction(5, 2), disk_read_bps=7)
-    assert declarations.settle(first) == first
+    promised = replace(first.task, promised=first.declaration.promised)
+    assert declarations.settle(first) == replace(first, task=promised)
     replica.close()
     again = Declarations(Replica(tmp_path, "a"), lambda _uuid: None)
     # Docker tells what it was squeezed to; what is used of the host does not shrink either.

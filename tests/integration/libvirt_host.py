@@ -128,7 +128,13 @@ class Host:
 
     def _start(self, daemon: str, socket: str) -> subprocess.Popen[bytes]:
         with (self._directory / f"{daemon}.log").open("ab") as log:
-            process = subprocess.Popen([daemon], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                # Other hosts of this machine have theirs in /run, too.
+                [daemon, "--pid-file", str(self._directory / f"{daemon}.pid")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         wait_until(Path("/run/libvirt", socket).exists, f"{daemon} listens", 60)
         return process
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from libvirt_host import NAMESPACES, remove_groups, why_not
 
+_PROGRAM = Path(__file__).with_name("libvirt_host.py")
 _GUEST = """
 <domain type="qemu">
   <name>{name}</name>
@@ -68,11 +69,12 @@ class Host:
 
 
 @contextlib.contextmanager
-def running(directory: Path, group: str | None = None) -> Iterator[Host]:
+def running(directory: Path, group: str | None = None, program: Path = _PROGRAM) -> Iterator[Host]:
     """Start a host, and end it.
 
     :param directory: for its files.
     :param group: name of a control group for all its guests, which is made; None for none.
+    :param program: that is the host, with at least the commands of :mod:`libvirt_host`.
     """
     reason = why_not()
     if reason is not None:
@@ -82,7 +84,7 @@ def running(directory: Path, group: str | None = None) -> Iterator[Host]:
             [
                 *NAMESPACES,
                 sys.executable,
-                str(Path(__file__).with_name("libvirt_host.py")),
+                str(program),
                 str(directory),
                 *([] if group is None else [group]),
             ],

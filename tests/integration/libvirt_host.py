@@ -359,8 +359,9 @@ def _run(*command: str) -> str:
     return done.stdout
 
 
-def main() -> None:
-    host = Host(Path(sys.argv[1]), *(sys.argv[2:] or [None]))
+def serve(kind: type[Host]) -> None:
+    """Be a host that does what it is told, until the end of the input."""
+    host = kind(Path(sys.argv[1]), *(sys.argv[2:] or [None]))
     for line in sys.stdin:
         command, *arguments = json.loads(line)
         try:
@@ -372,4 +373,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(Host)

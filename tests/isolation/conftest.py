@@ -46,7 +46,7 @@ def site() -> Iterator[Site]:
     directory = Path(tempfile.mkdtemp(prefix="hs-isolation-"))
     (directory / "docker").mkdir()
     daemon = Dockerd(directory / "docker")
-    disk = kernel.LoopDisk(directory / "volume.raw", 96)
+    disk = kernel.LoopDisk(96)
     try:
         with kernel.mounted(disk, directory / "volume") as volume:
             try:

@@ -61,8 +61,11 @@ def load(file: Path) -> list[Cell]:
 
 def lines(cells: Iterable[Cell]) -> list[str]:
     """Give the table as text: declared and measured, in each cell."""
-    known = {(cell.row, cell.column): cell for cell in cells}
-    width = 21
+    known: dict[tuple[str, str], Cell] = {}
+    for cell in cells:
+        # Several isolators hold the same: the first that was measured is shown, all are in the file.
+        known.setdefault((cell.row, cell.column), cell)
+    width = 25
     told = [f"{'declared / measured':<19}" + "".join(f"{column:>{width}}" for column in COLUMNS)]
     for row, unit in ROWS.items():
         texts = (_text(known.get((row, column))) for column in COLUMNS)

@@ -86,9 +86,12 @@ class SyntheticCluster:
         chance = self._random
         return {
             measures.CPU_CORES: chance.randint(0, 400) / 100,
+            measures.CPU_THROTTLED_CORES: chance.randint(0, 40) / 100,
+            measures.CPU_WAIT_CORES: chance.randint(0, 100) / 100,
             measures.MEMORY_USED_MB: chance.randint(100, 4000) / 4,
             measures.DISK_READ_BPS: float(chance.randint(0, 10**6)),
             measures.DISK_WRITE_BPS: float(chance.randint(0, 10**6)),
             measures.NET_IN_BPS: float(chance.randint(0, 10**6)),
             measures.NET_OUT_BPS: float(chance.randint(0, 10**6)),
+            measures.RATES_OVER_S: 10.0,
         }

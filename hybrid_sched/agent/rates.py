@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hybrid_sched.agent.clock import Instant
-from hybrid_sched.core.measures import RATE_OF_COUNTER
+from hybrid_sched.core.measures import RATE_OF_COUNTER, RATES_OVER_S
 
 #: The kernel counts CPU time in ticks of 10 ms, and a busy host delays a look by some: over less than this a rate would tell of
 #: them rather than of use. Below the shortest period.
@@ -46,7 +46,8 @@ class Rates:
     """What two looks tell.
 
     :param host: rates of the host, by the values of ``RATE_OF_COUNTER``.
-    :param tasks: rates of tasks, by uuid; a task of which nothing can be told is left out.
+    :param tasks: rates of tasks, by uuid, with the time that they are over (``RATES_OVER_S``); a task of which nothing can be
+        told is left out.
     """
 
     host: Mapping[str, float] = field(default_factory=dict)
@@ -63,7 +64,7 @@ def between(before: Look | None, after: Look) -> Rates:
     if before is None or elapsed_s is None or elapsed_s < SHORTEST_WINDOW_S:
         return Rates()
     tasks = {
-        uuid: rates
+        uuid: {**rates, RATES_OVER_S: elapsed_s}
         for uuid, counters in after.tasks.items()
         if (known := before.tasks.get(uuid)) and (rates := _rates(known, counters, elapsed_s))
     }

@@ -126,15 +126,24 @@ class Squeezer:
             LOG.info("Squeeze order of term %d: %s.", order.term, _shown(order.factors))
         return order.factors != before.factors
 
-    def apply(self) -> Squeezed:
-        """Bring every task to where the newest order wants it."""
+    def apply(self, planned: Mapping[str, int | None] | None = None) -> Squeezed:
+        """Bring every task to where the newest order wants it.
+
+        :param planned: the CPU weight that each task should have without a squeeze, None where it declares none; a task that is
+            not named waits until it is. None where nothing holds tasks to declared weights: then those that they have count.
+        """
         factors = self._wanted()
         faults = []
+        served: set[str] = set()
         for name, isolator, framework in self._isolators:
+            # A second one that can hold the same weights would reduce them again.
+            factor = 1 if framework in served else factors.get(framework, 1)
             try:
-                self._bring(name, isolator, framework, factors.get(framework, 1))
+                if self._bring(name, isolator, framework, factor, planned):
+                    served.add(framework)
                 self._failing.discard(name)
             except IsolationError as error:
+                served.add(framework)
                 faults.append(fault(name, error))
                 if name not in self._failing:
                     LOG.warning("Isolator %s failed and is tried again: %s", name, error)
@@ -161,15 +170,23 @@ class Squeezer:
         self._replica.update(lambda state: replace(state, order=replace(state.order, factors={})))
         return {}
 
-    def _bring(self, name: str, isolator: Isolator, framework: str, factor: Number) -> None:
+    def _bring(
+        self,
+        name: str,
+        isolator: Isolator,
+        framework: str,
+        factor: Number,
+        planned: Mapping[str, int | None] | None,
+    ) -> bool:
+        """Bring the tasks that one isolator reaches to a factor, and say whether it can."""
         held = self._replica.state.squeezes.get(name, Squeeze())
         if factor == 1 and held == Squeeze():
-            return
+            return False
         ability = isolator.ability()
         if Aspect.CPU_WEIGHT not in ability.aspects:
             if Aspect.CPU_WEIGHT in ability.missing:
                 raise IsolationError(ability.missing[Aspect.CPU_WEIGHT])
-            return
+            return False
         # For which none was set, the kernel has its own.
         weights = {
             uuid: SHARES_A_CORE if limits.cpu_weight is None else limits.cpu_weight
@@ -178,9 +195,9 @@ class Squeezer:
         # A task that is not there any more has nothing to get back. One that is new gives its weight now, and the note of it
         # is on disk before it is changed.
         originals = {
-            uuid: held.originals.get(uuid, weight)
+            uuid: held.originals.get(uuid, (planned or {}).get(uuid) or weight)
             for uuid, weight in weights.items()
-            if factor < 1 or uuid in held.originals
+            if uuid in held.originals or (factor < 1 and (planned is None or uuid in planned))
         }
         self._note(name, replace(held, originals=originals))
         failure: IsolationError | None = None
@@ -205,6 +222,7 @@ class Squeezer:
         else:
             LOG.info("The CPU weights of %d %s task(s) are restored.", len(originals), framework)
             self._note(name, Squeeze())
+        return True
 
     def _note(self, name: str, squeeze: Squeeze) -> None:
         def note(state: State) -> State:

@@ -151,6 +151,14 @@ OPTIONS = [
         "ten steps of a request are kept, each of about a kilobyte and never of more than 60. The default answers what users "
         "ask about last month's requests, and is some 3 GB for 30,000 requests a day.",
     ),
+    cfg.FloatOpt(
+        "receipt_window_s",
+        default=3600.0,
+        min=0.0,
+        help="Seconds that a receipt of a task reaches back (`hybrid-sched-manage receipt`), what was promised to it against "
+        "what it got; kept for as long after the task has gone. 0 counts nothing. The engine keeps a window in 12 parts in "
+        "memory, some 2 kB a task whatever its length. The default, an hour, shows what users complain of now.",
+    ),
     cfg.IntOpt(
         "placement_threads",
         default=8,

@@ -48,6 +48,7 @@ class Task:
     :param state: what its back end says of it, for example ``running``; for people only.
     :param created_at_s: Unix time at which it was made; 0 when unknown.
     :param movable: whether it may be moved to another host while it runs or by a restart that its owner allows.
+    :param promised: what it may use at most and can count on; None where that is its demand.
     """
 
     uuid: str
@@ -57,6 +58,7 @@ class Task:
     state: str = ""
     created_at_s: float = 0
     movable: bool = False
+    promised: Resources | None = None
 
 
 @dataclass(frozen=True, slots=True)

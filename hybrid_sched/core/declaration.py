@@ -128,6 +128,18 @@ class Declaration:
             net_out_bps=self.net_out_bps,
         )
 
+    @property
+    def promised(self) -> Resources:
+        """Give what it may use at most and can count on; 0 where it declares nothing.
+
+        It differs from what it holds: a CPU is claimed as a whole, of which it may use a part. Of reading and writing in any
+        mixture each may be all.
+        """
+        return self.resources._replace(
+            vcpu=simplest(Fraction(self.cpus) * Fraction(self.cpu_percent) / 100),
+            memory_mb=self.memory_mb,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

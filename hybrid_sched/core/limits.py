@@ -131,7 +131,7 @@ def plan(host: HostShape, residents: Sequence[Resident]) -> Plan:
     rates = {aspect: _rates(host, residents, aspect, faults) for aspect in RATES}
     limits = {
         each.uuid: replace(
-            _of_declaration(each),
+            of_declaration(each.framework, each.declaration),
             cpus=cpus[each.uuid],
             **{str(aspect): by_uuid[each.uuid] for aspect, by_uuid in rates.items()},
         )
@@ -140,16 +140,19 @@ def plan(host: HostShape, residents: Sequence[Resident]) -> Plan:
     return Plan(limits, tuple(faults))
 
 
-def _of_declaration(resident: Resident) -> Limits:
-    """Give what follows from the declaration alone."""
-    declared = resident.declaration
+def of_declaration(framework: str, declared: Declaration) -> Limits:
+    """Give what follows from a declaration alone, whatever else is on the host: CPU quota, CPU weight and memory.
+
+    :param framework: that places the task.
+    :param declared: what the task declared.
+    """
     cores = simplest(Fraction(declared.cpus) * Fraction(declared.cpu_percent) / 100)
     weight = declared.cpu_shares or round(SHARES_A_CORE * Fraction(declared.cpus))
     memory_mb = declared.memory_mb or None
     return Limits(
         cpu_quota=cores or None,
         cpu_weight=min(MOST_SHARES, max(LEAST_SHARES, weight)) if weight else None,
-        memory_mb=memory_mb if resident.framework == CONTAINER else None,
+        memory_mb=memory_mb if framework == CONTAINER else None,
         memory_low_mb=memory_mb,
     )
 

@@ -55,8 +55,9 @@ class Isolator(ABC):
     def read(self) -> Mapping[str, Limits]:
         """Read back what holds each task now, by uuid, from where it takes effect rather than from what was asked for.
 
-        Of aspects that are not in :meth:`ability`, and where no limit is set, the field is None. A task that has nothing to be
-        limited now, such as a guest that is shut off, is left out.
+        Of aspects that are not in :meth:`ability`, and where no limit is set, the field is None. Where the parts of a task,
+        such as its disks, have limits of their own so that no one limit tells of all, it is 0, or an empty set of CPUs. A task
+        that has nothing to be limited now, such as a guest that is shut off, is left out.
 
         :raises IsolationError: when the back end cannot tell.
         """

@@ -145,7 +145,7 @@ def _hold(control: TrafficControl, task: _Task, rate_bps: int | None) -> list[st
             faults.append(_foreign(task, link, found, rate_bps))
         else:
             free.append(link)
-    if faults and _together(list(controls.values())) == rate_bps:
+    if rate_bps is not None and faults and _together(list(controls.values())) == rate_bps:
         # Somebody else holds it as it should be, such as libvirt what Nova had it hold.
         return []
     if rate_bps is not None and rate_bps < LEAST_RATE_BPS:

@@ -180,9 +180,10 @@ class TrafficControl:
             return
         filters = self._filters(link, INGRESS)
         ours = [each for each in filters if _priority(each) == PRIORITY]
-        if len(ours) == len(filters):
+        if ours and len(ours) == len(filters):
             self._ipr.tc("del", index=link.index, handle=INGRESS, parent=TC_H_INGRESS)
         elif ours:
+            # Somebody put others beside it.
             self._remove_filter(link, INGRESS)
 
     def remove_meter(self, name: str) -> None:

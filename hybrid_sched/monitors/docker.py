@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -16,11 +17,13 @@ from hybrid_sched.complaints import Complaints
 from hybrid_sched.control_groups import NotReachable
 from hybrid_sched.core import declaration, measures
 from hybrid_sched.core.cluster import CONTAINER, Task
+from hybrid_sched.core.declaration import Declaration
 from hybrid_sched.core.lifecycle import State
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
 from hybrid_sched.monitors import cgroup
 from hybrid_sched.monitors.devices import physical_disks
 from hybrid_sched.monitors.times import unix_time
+from hybrid_sched.monitors.waits import ThreadWaits
 
 _ZUN_PREFIX = "zun-"
 _TIMEOUT_S = 10
@@ -51,6 +54,7 @@ class DockerSource(MonitorSource):
         self._complaints = Complaints()
         #: Tasks of the last look by Docker's identifier.
         self._known: dict[str, SeenTask] = {}
+        self._waits = ThreadWaits()
 
     def collect(self) -> Observation:
         """Look at the containers."""
@@ -71,6 +75,7 @@ class DockerSource(MonitorSource):
                 f"Docker at {url} does not answer: {error}. See that it runs and that [agent] docker_url is right."
             ) from None
         self._known = seen
+        self._waits.keep(seen)
         self._complaints.tell(complaints)
         return Observation(tasks=tuple(seen.values()))
 
@@ -89,13 +94,16 @@ class DockerSource(MonitorSource):
                 f"Docker cannot tell of container {container_id}: see 'docker inspect' there. "
                 + ("Its use is left out." if known else "It is left out.")
             )
-            return None if known is None else SeenTask(task=known.task)
+            return known and replace(known, gauges={}, counters={})
         gauges, counters = self._usage(inspected, complaints)
+        declared = declaration_of(inspected, complaints)
         return SeenTask(
-            task=task_of(inspected, complaints),
+            task=task_of(inspected, declared),
             gauges=gauges,
             counters=counters,
             life=f"{container_id}/{inspected['State'].get('StartedAt', '')}",
+            declaration=declared,
+            backend_id=container_id,
         )
 
     def _usage(
@@ -108,7 +116,7 @@ class DockerSource(MonitorSource):
             return {}, {}
         disks = physical_disks().values()
         try:
-            gauges, counters = cgroup.usage(pid, inspected["Id"], disks)
+            gauges, counters = cgroup.usage(pid, inspected["Id"], disks, waits=self._waits)
         except NotReachable as unreachable:
             try:
                 statistics = self._client.stats(inspected["Id"], stream=False, one_shot=True)
@@ -130,7 +138,7 @@ class DockerSource(MonitorSource):
         return gauges, counters
 
 
-def task_of(inspected: dict[str, Any], complaints: set[str]) -> Task:
+def declaration_of(inspected: dict[str, Any], complaints: set[str]) -> Declaration:
     """Read what a container of Zun declared.
 
     Zun tells Docker 1024 shares a core, and claims them rounded up to whole cores.
@@ -139,24 +147,35 @@ def task_of(inspected: dict[str, Any], complaints: set[str]) -> Task:
     :param complaints: takes a sentence about each label that cannot be used and is left out.
     """
     limits = inspected["HostConfig"]
-    name = inspected["Name"].lstrip("/")
-    status = inspected["State"]["Status"]
     reading = declaration.of_container(
         Fraction(limits.get("CpuShares") or 0, _CPU_SHARES_A_CORE),
         _declared_memory_mb(limits),
         inspected["Config"].get("Labels"),
     )
+    name = inspected["Name"].lstrip("/")
     for fault in reading.faults:
         complaints.add(f"Container {name}: {fault}. What cannot be read is left out.")
+    return reading.declaration
+
+
+def task_of(inspected: dict[str, Any], declared: Declaration) -> Task:
+    """Read what a container of Zun is.
+
+    :param inspected: the answer of Docker's inspect call.
+    :param declared: what it declared.
+    """
+    name = inspected["Name"].lstrip("/")
+    status = inspected["State"]["Status"]
     return Task(
         uuid=name.removeprefix(_ZUN_PREFIX),
         framework=CONTAINER,
-        demand=reading.declaration.resources,
+        demand=declared.resources,
+        promised=declared.promised,
         name=inspected["Config"].get("Hostname") or name,
         state=_STATES.get(status, status),
         created_at_s=unix_time(inspected.get("Created")),
         # A container moves by a stop and a start, which its owner has to allow.
-        movable=reading.declaration.relocate,
+        movable=declared.relocate,
     )
 
 
@@ -182,6 +201,9 @@ def usage_of(
     cache = parts.get("total_inactive_file", parts.get("inactive_file", 0))
     networks = (statistics.get("networks") or {}).values()
     counters = {"cpu_s": statistics["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9}
+    throttling = statistics["cpu_stats"].get("throttling_data") or {}
+    if "throttled_time" in throttling:
+        counters["cpu_throttled_s"] = throttling["throttled_time"] / 1e9
     transfers = (statistics.get("blkio_stats") or {}).get("io_service_bytes_recursive") or ()
     for name, operation in (("disk_read_bytes", "read"), ("disk_write_bytes", "write")):
         amounts = [

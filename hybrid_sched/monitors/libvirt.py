@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +18,10 @@ from hybrid_sched.bounded import Bounded
 from hybrid_sched.complaints import Complaints
 from hybrid_sched.core import declaration, measures
 from hybrid_sched.core.cluster import HYPERVISOR, Task
+from hybrid_sched.core.declaration import Declaration
 from hybrid_sched.core.lifecycle import State
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
+from hybrid_sched.monitors import cgroup
 from hybrid_sched.monitors.times import unix_time
 
 _TIMEOUT_S = 10
@@ -35,6 +39,7 @@ _STATES = {
 _STATISTICS = (
     libvirt.VIR_DOMAIN_STATS_STATE
     | libvirt.VIR_DOMAIN_STATS_CPU_TOTAL
+    | libvirt.VIR_DOMAIN_STATS_VCPU
     | libvirt.VIR_DOMAIN_STATS_BALLOON
     | libvirt.VIR_DOMAIN_STATS_INTERFACE
     | libvirt.VIR_DOMAIN_STATS_BLOCK
@@ -48,6 +53,8 @@ _SUMS = {
 }
 #: A guest's balloon driver reports every 10 s with Nova's default ([libvirt] mem_stats_period_seconds).
 _BALLOON_MAX_AGE_S = 60
+#: Time for which a virtual CPU was ready to run and did not, which its guest sees as stolen.
+_VCPU_DELAY = re.compile(r"vcpu\.[0-9]+\.delay")
 _UNKNOWN = "unknown"
 _PID_FILES = Path("/run/libvirt/qemu")
 
@@ -109,30 +116,29 @@ class LibvirtSource(MonitorSource):
                 continue
             # libvirt 9.0 gives a guest that is shut off the CPU time of libvirtd.
             use = statistics if domain.ID() >= 0 else {}
+            # The text comes from the local libvirtd, not from the guest.
+            described = ElementTree.fromstring(xml)  # noqa: S314
+            declared = declaration_of(described, complaints)
             tasks.append(
                 SeenTask(
-                    task=task_of(xml, state, complaints),
+                    task=task_of(described, state, declared),
                     gauges=gauges_of(use, time.time()),
-                    counters=counters_of(use),
+                    counters={**counters_of(use), **(_throttled(domain) if use else {})},
                     life=_life(domain),
+                    declaration=declared,
                 )
             )
         self._complaints.tell(complaints)
         return Observation(tasks=tuple(tasks))
 
 
-def task_of(xml: str, state: str, complaints: set[str]) -> Task:
+def declaration_of(domain: ElementTree.Element, complaints: set[str]) -> Declaration:
     """Read what a guest declared; what Nova's flavor says counts before what libvirt was given.
 
-    :param xml: the domain.
-    :param state: where it is in its life.
+    :param domain: libvirt's description.
     :param complaints: takes a sentence about each extra spec that cannot be used and is left out.
     """
-    # The text comes from the local libvirtd, not from the guest.
-    domain = ElementTree.fromstring(xml)  # noqa: S314
     flavor = domain.find("metadata/{*}instance/{*}flavor")
-    name = domain.findtext("metadata/{*}instance/{*}name") or domain.findtext("name") or ""
-    uuid = domain.findtext("uuid") or ""
     vcpus = None if flavor is None else flavor.findtext("{*}vcpus")
     memory_mb = None if flavor is None else flavor.findtext("{*}memory")
     specs = [] if flavor is None else flavor.findall("{*}extraSpecs/{*}extraSpec")
@@ -142,17 +148,34 @@ def task_of(xml: str, state: str, complaints: set[str]) -> Task:
         {spec.get("name", ""): spec.text or "" for spec in specs},
     )
     for fault in reading.faults:
-        complaints.add(f"Guest {name} ({uuid}): {fault}. What cannot be read is left out.")
+        complaints.add(
+            f"Guest {_name(domain)} ({domain.findtext('uuid')}): {fault}. What cannot be read is left out."
+        )
+    return reading.declaration
+
+
+def task_of(domain: ElementTree.Element, state: str, declared: Declaration) -> Task:
+    """Read what a guest is.
+
+    :param domain: libvirt's description.
+    :param state: where it is in its life.
+    :param declared: what it declared.
+    """
     return Task(
-        uuid=uuid,
+        uuid=domain.findtext("uuid") or "",
         framework=HYPERVISOR,
-        demand=reading.declaration.resources,
-        name=name,
+        demand=declared.resources,
+        promised=declared.promised,
+        name=_name(domain),
         state=state,
         created_at_s=unix_time(domain.findtext("metadata/{*}instance/{*}creationTime")),
         # Live migration is for guests that run.
-        movable=reading.declaration.relocate and state in {State.RUNNING, State.PAUSED},
+        movable=declared.relocate and state in {State.RUNNING, State.PAUSED},
     )
+
+
+def _name(domain: ElementTree.Element) -> str:
+    return domain.findtext("metadata/{*}instance/{*}name") or domain.findtext("name") or ""
 
 
 def _state_of(domain: Any, statistics: Mapping[str, Any]) -> str:
@@ -182,7 +205,9 @@ def gauges_of(statistics: Mapping[str, Any], now_s: float) -> dict[str, float]:
     if available_kb is not None and usable_kb is not None and age_s <= _BALLOON_MAX_AGE_S:
         return {measures.MEMORY_USED_MB: (available_kb - usable_kb) / 1024}
     if "balloon.rss" in statistics:
-        return {measures.MEMORY_USED_MB: statistics["balloon.rss"] / 1024}
+        # The process holds the emulator's own memory besides, which is not the guest's.
+        held_kb = min(statistics["balloon.rss"], statistics.get("balloon.current", math.inf))
+        return {measures.MEMORY_USED_MB: held_kb / 1024}
     return {}
 
 
@@ -194,6 +219,12 @@ def counters_of(statistics: Mapping[str, Any]) -> dict[str, float]:
     counters: dict[str, float] = {}
     if "cpu.time" in statistics:
         counters["cpu_s"] = statistics["cpu.time"] / 1e9
+    # Those that are unplugged have no figures, and leave their numbers out.
+    waited_ns = [
+        amount for name, amount in statistics.items() if _VCPU_DELAY.fullmatch(name) is not None
+    ]
+    if waited_ns:
+        counters["cpu_wait_s"] = sum(waited_ns) / 1e9
     for name, (devices, field) in _SUMS.items():
         count = statistics.get(f"{devices}.count", 0)
         amounts = [statistics.get(f"{devices}.{index}.{field}") for index in range(count)]
@@ -201,6 +232,16 @@ def counters_of(statistics: Mapping[str, Any]) -> dict[str, float]:
         if known:
             counters[name] = sum(known)
     return counters
+
+
+def _throttled(domain: Any) -> dict[str, float]:
+    """Give for how long a guest's own CPU limits held it back, where that can be told."""
+    try:
+        pid = int((_PID_FILES / f"{domain.name()}.pid").read_text())
+    except (OSError, ValueError):
+        return {}
+    throttled_s = cgroup.throttled_s_of_guest(pid)
+    return {} if throttled_s is None else {"cpu_throttled_s": throttled_s}
 
 
 def _life(domain: Any) -> str:

@@ -24,6 +24,7 @@ from hybrid_sched.quota.cluster_state import ClusterState, Placing
 from hybrid_sched.quota.decisions import Archive, DecisionRecords
 from hybrid_sched.quota.inputs import CycleInputs
 from hybrid_sched.quota.ledger import Ledger, Store
+from hybrid_sched.quota.receipts import ReceiptBook
 from hybrid_sched.quota.squeeze import Factors, SqueezeOrders, squeezed_pools
 from hybrid_sched.quota.statistics import HostRecord, ReportLimits, ReportRefused, Statistics
 from hybrid_sched.rpc.messages import HostReport
@@ -98,6 +99,9 @@ class Engine:
             conf.quota.report_max_age_s, conf.quota.clock_skew_s, conf.quota.forget_host_after_s
         )
         self._statistics = Statistics(limits, now_s, clock_s)
+        self.receipts = ReceiptBook(
+            conf.quota.receipt_window_s, conf.quota.report_max_age_s, clock_s
+        )
         self._state = ClusterState(self._statistics, conf.quota.recent_tasks)
         self._reservations = Ledger(clock_s, store)
         self._pending = Ledger(clock_s)
@@ -131,6 +135,8 @@ class Engine:
                 LOG.warning("Host %s is left out: it has not reported for too long.", host)
                 self._scores.pop(host, None)
                 self._state.update(host)
+                self.receipts.forget_host(host)
+            self.receipts.forget_old()
             self._allocator.cycle(
                 _cycle_rules(rules, inputs),
                 Placing(lambda record: self._score_of(record).score, inputs.pool_of),
@@ -171,6 +177,7 @@ class Engine:
             if held is None or held.report.hardware != report.hardware:
                 self._scores.pop(report.host, None)
             self._state.update(report.host)
+            self.receipts.take(report)
             self._accepted += 1
 
     def count_malformed_report(self, fault: str) -> None:
@@ -305,6 +312,11 @@ class Engine:
         with self._lock:
             records = self._statistics.records().values()
             return [(record, self._statistics.age_s(record)) for record in records]
+
+    def refused_clocks(self) -> dict[str, float]:
+        """Give the clock offsets, in seconds, of hosts whose last report was refused for them."""
+        with self._lock:
+            return dict(self._statistics.refused_clocks)
 
     def score_of(self, host: str) -> HostScore | None:
         """Give the score of a host and the row that it comes from; None for an unknown host."""

@@ -26,6 +26,7 @@ from hybrid_sched.quota.leadership import Leadership
 from hybrid_sched.quota.live_inputs import LiveInputs
 from hybrid_sched.quota.metrics import MetricsServer
 from hybrid_sched.quota.notifications import ShareNotifier
+from hybrid_sched.quota.receipt_endpoint import ReceiptEndpoint
 from hybrid_sched.quota.squeeze import SqueezeOrders
 from hybrid_sched.quota.stores import FencedReservations
 from hybrid_sched.rpc import bus
@@ -145,6 +146,7 @@ class Leader:
             bus.ENGINE_TOPIC,
             self._conf.coordination.member_id,
             EngineEndpoint(self._engine, self._set_weight, self._inputs.nova),
+            ReceiptEndpoint(self._engine.receipts),
             *(endpoint for duty in self._duties for endpoint in duty.endpoints),
         )
         metrics = MetricsServer(self._conf, self._engine)

@@ -10,12 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from hybrid_sched.core.cluster import FRAMEWORKS, Task
 from hybrid_sched.core.decision import Decision, Stage
 from hybrid_sched.core.hardware import UNKNOWN, Hardware
 from hybrid_sched.core.resources import Number, Resources
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.rpc import wire
+from hybrid_sched.rpc.isolation import IsolationReport, isolation_from_wire, isolation_to_wire
+from hybrid_sched.rpc.task_figures import TaskFigures
 from hybrid_sched.rpc.wire import BadMessage, Wire, number_to_wire
 
 __all__ = [
@@ -61,7 +65,9 @@ class HostReport:
     :param task_measured: figures of tasks, by the task's uuid, then by name.
     :param squeezed: factor, below 1, by which the CPU weights of a framework's tasks are reduced now.
     :param faults: a sentence for each source or isolator that failed.
+    :param isolation: how the limits of its tasks are held.
     :param unknown_frameworks: those whose tasks could not be listed; they are not in ``tasks``.
+    :param version: of the agent; empty from one that does not tell it.
     """
 
     host: str
@@ -77,7 +83,9 @@ class HostReport:
     task_measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     squeezed: Mapping[str, Number] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+    isolation: IsolationReport = field(default_factory=IsolationReport)
     unknown_frameworks: tuple[str, ...] = ()
+    version: str = ""
 
 
 def report_to_wire(report: HostReport) -> Wire:
@@ -99,7 +107,9 @@ def report_to_wire(report: HostReport) -> Wire:
         "task_measured": _table_to_wire(report.task_measured),
         "squeezed": {name: number_to_wire(factor) for name, factor in report.squeezed.items()},
         "faults": list(report.faults),
+        "isolation": isolation_to_wire(report.isolation),
         "unknown_frameworks": list(report.unknown_frameworks),
+        "version": report.version,
     }
 
 
@@ -177,7 +187,9 @@ def _report_from_wire(fields: Mapping[str, Any], tasks: tuple[Task, ...]) -> Hos
             for name, factor in squeezed.items()
         },
         faults=_texts(fields, "faults", LONGEST_TEXT),
+        isolation=isolation_from_wire(fields.get("isolation", {}), "isolation"),
         unknown_frameworks=_texts(fields, "unknown_frameworks", LONGEST_NAME),
+        version=wire.text(fields.get("version", ""), "version", LONGEST_NAME, may_be_empty=True),
     )
 
 
@@ -195,27 +207,22 @@ def _table_to_wire(figures_of: Mapping[str, Mapping[str, float]]) -> Wire:
     return {"names": names, "rows": rows}
 
 
-def _table_from_wire(message: object, where: str) -> dict[str, dict[str, float]]:
+def _table_from_wire(message: object, where: str) -> TaskFigures:
     fields = wire.mapping(message, where)
     entries = wire.sequence(fields.get("names", []), f"{where}.names", MAX_FIGURES)
     names = [wire.text(name, f"{where}.names", 64) for name in entries]
     rows = wire.mapping(fields.get("rows", {}), f"{where}.rows")
     if len(rows) > MAX_TASKS:
         raise BadMessage(f"{where}.rows: {len(rows)} tasks, at most {MAX_TASKS} are taken")
-    table = {}
-    for uuid, row in rows.items():
+    for row in rows.values():
         if type(row) is not list or len(row) != len(names):
             raise BadMessage(f"{where}.rows: a row is no array with a figure for each name")
-        figures = {}
-        for name, value in zip(names, row, strict=True):
-            if value is not None:
-                figures[name] = (
-                    value
-                    if type(value) is float and 0 <= value < wire.LARGEST
-                    else wire.measure(value, f"{where}.{name}")
-                )
-        table[uuid] = figures
-    return table
+        for index, value in enumerate(row):
+            if value is not None and not (type(value) is float and 0 <= value < wire.LARGEST):
+                row[index] = wire.measure(value, f"{where}.{names[index]}")
+    # What is None becomes nan.
+    table = np.array(list(rows.values()), dtype=np.float64).reshape(len(rows), len(names))
+    return TaskFigures(names, list(rows), table)
 
 
 def _figures(message: object, where: str) -> dict[str, float]:
@@ -243,8 +250,15 @@ def task_to_wire(task: Task) -> Wire:
         "uuid": task.uuid,
         "framework": task.framework,
         "demand": wire.resources_to_wire(task.demand),
+        **_promise_to_wire(task),
         **{name: value for name, value in known.items() if value},
     }
+
+
+def _promise_to_wire(task: Task) -> Wire:
+    if task.promised is None or task.promised == task.demand:
+        return {}
+    return {"promised": wire.resources_to_wire(task.promised)}
 
 
 def _task_from_wire(message: object) -> Task:
@@ -261,6 +275,9 @@ def _task_from_wire(message: object) -> Task:
         state=wire.text(fields.get("state", ""), "state", 64, may_be_empty=True),
         created_at_s=wire.measure(fields.get("created_at_s", 0.0), "created_at_s"),
         movable=wire.flag(fields.get("movable", False), "movable"),
+        promised=wire.resources_from_wire(fields["promised"], "promised")
+        if "promised" in fields
+        else None,
     )
 
 

@@ -13,6 +13,7 @@ from lab.layout import CONTROL_IP, Host, Lab
 from lab.processes import ProcessTable, StepFailed
 from lab.services.common import DURABLE_QUEUES, once, run, service_account
 from lab.services.nova import CPU_ALLOCATION_RATIO, RESERVED_MEMORY_MB
+from lab.services.zun import declared_path
 
 #: Guests' whole share is kept free for them, so that the demo can show a refusal.
 LENDING = "hypervisor:0,container:1"
@@ -79,6 +80,8 @@ def configure_agent(lab: Lab, host: Host, **options: object) -> None:
                 "period_s": 2,
                 "state_path": lab.folder("data", host.name, "hybrid-sched"),
                 "docker_url": "unix:///run/docker/docker.sock",
+                "declared_path": declared_path(lab, host),
+                "isolation_period_s": 5,
                 "cpu_allocation_ratio": CPU_ALLOCATION_RATIO,
                 "reserved_memory_mb": RESERVED_MEMORY_MB,
                 **options,

@@ -19,6 +19,7 @@ _PROGRAM = Path(__file__).with_name("libvirt_host.py")
 _GUEST = """
 <domain type="qemu">
   <name>{name}</name>
+  {metadata}
   <memory unit="MiB">64</memory>
   <vcpu>{vcpus}</vcpu>
   <iothreads>{iothreads}</iothreads>
@@ -59,10 +60,10 @@ class Host:
         path.write_bytes(bytes(2**20))
         return str(path)
 
-    def start(self, name: str, vcpus: int = 1, iothreads: int = 0) -> str:
+    def start(self, name: str, vcpus: int = 1, iothreads: int = 0, metadata: str = "") -> str:
         """Define and start a guest, and give its uuid."""
-        disk = self.disk(name)
-        self.ask("define", _GUEST.format(name=name, disk=disk, vcpus=vcpus, iothreads=iothreads))
+        values = {"disk": self.disk(name), "vcpus": vcpus, "iothreads": iothreads}
+        self.ask("define", _GUEST.format(name=name, metadata=metadata, **values))
         self.ask("virsh", "start", name)
         return str(self.ask("virsh", "domuuid", name)).strip()
 

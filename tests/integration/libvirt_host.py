@@ -19,20 +19,27 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
+from programs import Program, manage
 from waiting import wait_until
 
+from hybrid_sched.agent.replica import from_bytes
+from hybrid_sched.agent.watching import Watching
 from hybrid_sched.conf import agent as agent_options
 from hybrid_sched.control_groups import UNIFIED, groups_of
 from hybrid_sched.core.limits import Aspect, Limits
 from hybrid_sched.interfaces.isolator import IsolationError
 from hybrid_sched.interfaces.monitor import SourceError
+from hybrid_sched.interfaces.watcher import Happening
 from hybrid_sched.isolators.libvirt import LibvirtIsolator
 from hybrid_sched.monitors.libvirt import LibvirtSource
+from hybrid_sched.watchers.libvirt import LibvirtWatcher
 
 #: Words before the command of this program. The shell, first in its namespace, takes the remains of ended processes away:
 #: libvirt waits for those that it has ended to be gone.
@@ -60,6 +67,24 @@ def why_not() -> str | None:
         if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None:
             return f"{program} is missing: install the packages of the all-in-one (make packages)"
     return None
+
+
+class Noting(LibvirtWatcher):
+    """A watcher that notes what it tells: kind and uuid.
+
+    :param told: where to.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, told: list[tuple[str, str]]) -> None:
+        super().__init__(conf)
+        self._told = told
+
+    def watch(self, tell: Callable[[Happening], None], stopping: threading.Event) -> None:
+        def note(happening: Happening) -> None:
+            self._told.append((happening.kind.value, happening.uuid))
+            tell(happening)
+
+        super().watch(note, stopping)
 
 
 class Host:
@@ -90,15 +115,37 @@ class Host:
             + ("" if group else "cgroup_controllers = []\n")
         )
         Path("/etc/libvirt/libvirtd.conf").write_text('auth_unix_rw = "none"\n')
-        for daemon, name in (("virtlogd", "virtlogd-sock"), ("libvirtd", "libvirt-sock-ro")):
-            with (directory / f"{daemon}.log").open("wb") as log:
-                subprocess.Popen([daemon], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-            wait_until(Path("/run/libvirt", name).exists, f"{daemon} listens", 60)
+        self._start("virtlogd", "virtlogd-sock")
+        self._libvirtd = self._start("libvirtd", "libvirt-sock-ro")
         conf = cfg.ConfigOpts()
         conf.register_opts(agent_options.OPTIONS, group=cfg.OptGroup("agent"))
         conf([], default_config_files=[])
         self._source = LibvirtSource(conf, _TIMEOUT_S)
         self._isolator = LibvirtIsolator(conf, _TIMEOUT_S)
+        self._agent: Program | None = None
+        self._watched: list[tuple[str, str]] = []
+        self._watching = Watching([("libvirt", Noting(conf, self._watched))], int, str, 0.1)
+
+    def _start(self, daemon: str, socket: str) -> subprocess.Popen[bytes]:
+        with (self._directory / f"{daemon}.log").open("ab") as log:
+            process = subprocess.Popen(
+                # Other hosts of this machine have theirs in /run, too.
+                [daemon, "--pid-file", str(self._directory / f"{daemon}.pid")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(Path("/run/libvirt", socket).exists, f"{daemon} listens", 60)
+        return process
+
+    def restart_libvirtd(self) -> None:
+        """Stop libvirtd and start it again; guests go on meanwhile."""
+        self._libvirtd.terminate()
+        self._libvirtd.wait(20)
+        self._libvirtd = self._start("libvirtd", "libvirt-sock-ro")
+        # The isolator that is asked here notices that its connection has ended by its use, and makes another.
+        with contextlib.suppress(IsolationError):
+            self._isolator.read()
 
     def _hide_kvm(self) -> None:
         """Let libvirt see that there is no KVM: where it hangs, so would the test."""
@@ -135,6 +182,59 @@ class Host:
         except SourceError as error:
             return {"error": str(error)}
         return {each.task.name: dataclasses.asdict(each) for each in seen.tasks}
+
+    def start_agent(self, options: dict[str, Any]) -> None:
+        """Start the agent for guests, which reports to nobody; with options on top of those of before."""
+        ours = {
+            "host": "a",
+            "sources": "host,libvirt",
+            "isolators": "libvirt",
+            "watchers": "libvirt",
+        }
+        if self._agent is None:
+            # Nothing listens there.
+            self._agent = Program("hybrid-sched-agent", self._directory, "rabbit://127.0.0.1:9/")
+            self._agent.write_options({"agent": {**ours, "state_path": self._directory}})
+        self._agent.write_options({"agent": options})
+        self._agent.start()
+
+    def kill_agent(self) -> None:
+        """End the agent as a loss of power does."""
+        assert self._agent is not None
+        self._agent.kill()
+
+    def stop_agent(self) -> None:
+        """End the agent as an init system does."""
+        assert self._agent is not None
+        self._agent.stop()
+
+    def agent_log(self) -> str:
+        """Give what the agent has logged."""
+        assert self._agent is not None
+        return self._agent.log_text()
+
+    def counted(self) -> dict[str, dict[str, int]] | None:
+        """Give the limits that the agent has applied and repaired, by aspect; None before its first round."""
+        file = self._directory / "a.json"
+        if not file.exists():
+            return None
+        state = from_bytes(file.read_bytes())
+        return {"applied": dict(state.applied), "repaired": dict(state.repaired)}
+
+    def release(self) -> list[dict[str, Any]]:
+        """Put back all limits with the operator's command, and give what it lists."""
+        assert self._agent is not None
+        return manage(self._agent.config_file, "release-host")
+
+    def watch(self) -> None:
+        """Let the watcher listen from now on."""
+        self._watching.start()
+
+    def watched(self) -> list[tuple[str, str]]:
+        """Give what the watcher told since the last question: kind and uuid."""
+        told = self._watched[:]
+        del self._watched[: len(told)]
+        return told
 
     def ability(self) -> dict[str, Any]:
         """Ask the isolator what it can hold: aspects, and sentences about what is missing by aspect."""

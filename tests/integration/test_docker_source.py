@@ -135,7 +135,7 @@ def test_docker_itself_tells_the_same_where_control_groups_are_out_of_reach(
     dockerd.shell(container, _WORK)
     read = look(source)
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **_more: object) -> None:
         raise NotReachable("as asked by the test")
 
     monkeypatch.setattr(cgroup, "usage", refuse)

@@ -34,6 +34,9 @@ def test_use_of_a_guest_is_seen_from_the_guest_and_its_next_life_differs(host: H
     )
     assert seen["task"]["state"] == "running"
     assert seen["counters"]["cpu_s"] > 0
+    assert seen["counters"]["cpu_wait_s"] > 0
+    # This libvirt may make no control groups.
+    assert "cpu_throttled_s" not in seen["counters"]
     assert 0 < seen["counters"]["net_in_bytes"] <= sent_to_the_guest()
     assert seen["counters"]["net_out_bytes"] == 0
     assert seen["counters"]["disk_write_bytes"] == 0
@@ -67,3 +70,32 @@ def test_a_guest_whose_process_hangs_does_not_hide_the_others_for_long(host: Hos
     wait_until(
         lambda: "disk_read_bytes" in host.ask("look")["one"]["counters"], "the guest goes on"
     )
+
+
+def test_starts_ends_and_changes_of_guests_are_told_also_after_a_restart_of_libvirt(
+    host: Host,
+) -> None:
+    told: list[list[str]] = []
+
+    def tells(kind: str, uuid: str = "") -> bool:
+        told.extend(host.ask("watched"))
+        return [kind, uuid] in told
+
+    host.ask("watch")
+    wait_until(lambda: tells("listening"), "it listens")
+    uuid = host.start("one")
+    spare = host.disk("spare")
+    for happens in ((), ("restart_libvirtd",)):
+        told.clear()
+        if happens:
+            host.ask(*happens)
+            wait_until(lambda: tells("listening"), "it listens again")
+        for command in (
+            ("blkdeviotune", "one", "vda", "--read-bytes-sec", "1000000", "--live"),
+            ("attach-disk", "one", spare, "sdb", "--targetbus", "usb", "--live"),
+            ("destroy", "one"),
+            ("start", "one"),
+        ):
+            told.clear()
+            host.ask("virsh", *command)
+            wait_until(lambda: tells("changed", uuid), f"{command} is told")

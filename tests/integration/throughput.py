@@ -16,7 +16,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 _CHUNK_BYTES = 2**20
-_CONNECT_TIMEOUT_S = 10
+# A program starts slowly on an emulated machine.
+_CONNECT_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)

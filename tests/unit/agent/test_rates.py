@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from hybrid_sched.agent import rates
 from hybrid_sched.agent.clock import Instant
 from hybrid_sched.agent.rates import SHORTEST_WINDOW_S, Counters, Look, Rates
-from hybrid_sched.core.measures import CPU_CORES, DISK_READ_BPS, NET_IN_BPS, RATE_OF_COUNTER
+from hybrid_sched.core.measures import (
+    CPU_CORES,
+    DISK_READ_BPS,
+    NET_IN_BPS,
+    RATE_OF_COUNTER,
+    RATES_OVER_S,
+)
 
 numbers = st.floats() | st.floats(0, 1e15)
 counters = st.builds(
@@ -29,7 +35,7 @@ def look(at_s: float, kernel: str = "k", life: str = "", **values: float) -> Loo
 def test_a_rate_is_the_growth_over_the_time_between_the_looks() -> None:
     told = rates.between(look(10, cpu_s=5, net_in_bytes=100), look(14, cpu_s=7, net_in_bytes=500))
     assert told.host == {CPU_CORES: 0.5, NET_IN_BPS: 100}
-    assert told.tasks == {"t": told.host}
+    assert told.tasks == {"t": {**told.host, RATES_OVER_S: 4}}
 
 
 def test_a_long_window_gives_the_mean_over_all_of_it() -> None:
@@ -74,7 +80,7 @@ def test_whatever_comes_gives_finite_rates_of_0_or_more_of_known_names(
     told = rates.between(before, after)
     for figures in (told.host, *told.tasks.values()):
         assert all(math.isfinite(rate) and rate >= 0 for rate in figures.values())
-        assert set(figures) <= set(RATE_OF_COUNTER.values())
+        assert set(figures) <= {*RATE_OF_COUNTER.values(), RATES_OVER_S}
 
 
 @given(

@@ -13,7 +13,7 @@ from hybrid_sched.agent.reporter import Findings, NoTotals, Reporter
 from hybrid_sched.agent.state import State
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Task
 from hybrid_sched.core.hardware import Hardware
-from hybrid_sched.core.measures import CPU_CORES, MEMORY_USED_MB
+from hybrid_sched.core.measures import CPU_CORES, MEMORY_USED_MB, RATES_OVER_S
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask
 from hybrid_sched.rpc.messages import report_from_wire, report_to_wire
@@ -46,7 +46,7 @@ class Looks:
 
     def look(self, after_s: float = 10.0) -> Findings:
         self.clock.advance(after_s)
-        findings = self._reporter.look(self.state)
+        findings = self._reporter.sum_up(self._reporter.look(self.state), self.state)
         self.state = replace(self.state, totals=findings.totals, looks=findings.looks)
         return findings
 
@@ -94,11 +94,11 @@ def test_counters_become_rates_also_over_a_restart_of_the_agent() -> None:
     assert (first.measured, first.task_measured) == ({}, {})
     second = looks.look().report
     assert second.measured == {CPU_CORES: 2.0}
-    assert second.task_measured == {"c": {CPU_CORES: 0.5}}
+    assert second.task_measured == {"c": {CPU_CORES: 0.5, RATES_OVER_S: 10}}
     looks.restart()
     third = looks.look(after_s=100).report
     assert third.measured == {CPU_CORES: 1.0}
-    assert third.task_measured == {"c": {CPU_CORES: 0.2}}
+    assert third.task_measured == {"c": {CPU_CORES: 0.2, RATES_OVER_S: 100}}
 
 
 def test_after_a_reboot_there_is_no_rate_until_the_second_look() -> None:

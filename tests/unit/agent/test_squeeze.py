@@ -287,6 +287,39 @@ def test_one_task_that_is_refused_keeps_no_other_and_the_factor_is_not_claimed(
     assert docker.weights["one"] == 512
 
 
+def test_the_planned_weight_is_reduced_and_given_back_and_what_is_not_planned_waits(
+    site: Site, docker: Weights
+) -> None:
+    site.order(container="1/2")
+    site.squeezer.apply({"one": 4096, "two": None})
+    assert docker.weights == {"one": 2048, "two": 1024, "three": 3}
+    site.squeezer.apply({"one": 4096, "two": None, "three": 100})
+    assert docker.weights == {"one": 2048, "two": 1024, "three": 50}
+    site.order()
+    site.squeezer.apply({})
+    assert docker.weights == {"one": 4096, "two": 2048, "three": 100}
+
+
+def test_of_two_isolators_that_can_hold_the_same_weights_the_first_one_does(
+    tmp_path: Path, docker: Weights
+) -> None:
+    class Kernel(Weights):
+        """It sees what Docker has set."""
+
+        weights = property(lambda _self: docker.weights, lambda *_: None)
+
+    kernel = Kernel()
+    isolators = [("docker", docker), ("cgroup", kernel)]
+    squeezer = Squeezer(conf(), isolators, Replica(tmp_path, "a"), Clock())
+    squeezer.take_order(1, {CONTAINER: "1/2"})
+    for _ in range(2):
+        squeezer.apply()
+        assert (docker.weights["one"], kernel.sets) == (512, 0)
+    docker.away = True
+    squeezer.apply()
+    assert kernel.sets == 0
+
+
 @given(st.integers(1, 262144), st.fractions(0, 1).filter(bool))
 def test_a_target_lies_between_the_least_weight_and_the_original(
     original: int, factor: Fraction

@@ -264,3 +264,13 @@ def test_no_text_is_more_than_a_fault_of_its_field(specs: dict[str, str]) -> Non
 @given(st.sampled_from(KEYS), st.text())
 def test_one_value_alone_is_judged_as_in_a_whole_declaration(key: str, text: str) -> None:
     assert fault_of(key, text) == of_flavor(2, 512, {key: text}).text
+
+
+def test_what_is_promised_is_a_time_slice_of_cpus_that_are_claimed_as_a_whole() -> None:
+    made = of_container("1.5", 64, {"hybrid:cpu_percent": "50", "hybrid:net_in_bps": "1000"})
+    assert made.complete().resources == Resources(vcpu=2, memory_mb=64, net_in_bps=1000)
+    assert made.complete().promised == Resources(vcpu=Fraction(3, 4), memory_mb=64, net_in_bps=1000)
+
+
+def test_nothing_is_promised_where_nothing_is_declared_though_something_is_claimed() -> None:
+    assert of_container(0, 0, {}).complete().promised == Resources()

@@ -9,16 +9,19 @@ import logging
 import threading
 import urllib.parse
 from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import pytest
 from source_options import options
 
 from hybrid_sched.core.cluster import CONTAINER, Task
+from hybrid_sched.core.declaration import Declaration
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.interfaces.monitor import SeenTask, SourceError
 from hybrid_sched.monitors import cgroup
-from hybrid_sched.monitors.docker import DockerSource, task_of
+from hybrid_sched.monitors.docker import DockerSource, declaration_of, task_of
 
 # A number that no process has: the largest of Linux is 2^22.
 _NO_PROCESS = 2**22 + 1
@@ -125,8 +128,23 @@ def tasks(source: DockerSource) -> dict[str, SeenTask]:
 def test_every_container_of_zun_is_listed_with_its_claim(emulator: Emulator) -> None:
     emulator.gone.add("zun-three")
     assert [each.task for each in source(emulator.url).collect().tasks] == [
-        Task("one", CONTAINER, Resources(vcpu=2, memory_mb=512), "host-of-zun-one", "running"),
-        Task("two", CONTAINER, Resources(vcpu=1, memory_mb=1), "host-of-zun-two", "closed"),
+        Task(
+            "one",
+            CONTAINER,
+            Resources(vcpu=2, memory_mb=512),
+            "host-of-zun-one",
+            "running",
+            promised=Resources(vcpu=Fraction(3, 2), memory_mb=512),
+        ),
+        # It asked for nothing, and holds the least that can be claimed.
+        Task(
+            "two",
+            CONTAINER,
+            Resources(vcpu=1, memory_mb=1),
+            "host-of-zun-two",
+            "closed",
+            promised=Resources(),
+        ),
     ]
 
 
@@ -182,11 +200,15 @@ def test_rates_are_labels_and_a_bad_one_is_left_out_and_named_once(
     ],
 )
 def test_a_container_is_where_its_life_cycle_has_it(status: str, state: str) -> None:
-    assert task_of(container("zun-one", 1024, 64, status), set()).state == state
+    inspected = container("zun-one", 1024, 64, status)
+    assert task_of(inspected, declaration_of(inspected, set())).state == state
 
 
 _V1_STATISTICS = {
-    "cpu_stats": {"cpu_usage": {"total_usage": 2_500_000_000}},
+    "cpu_stats": {
+        "cpu_usage": {"total_usage": 2_500_000_000},
+        "throttling_data": {"periods": 9, "throttled_periods": 2, "throttled_time": 750_000_000},
+    },
     "memory_stats": {"usage": 100 * 2**20, "stats": {"total_inactive_file": 30 * 2**20}},
     "blkio_stats": {
         "io_service_bytes_recursive": [
@@ -213,6 +235,7 @@ _V2_STATISTICS = {
 }
 _COUNTERS = {
     "cpu_s": 2.5,
+    "cpu_throttled_s": 0.75,
     "disk_read_bytes": 4096,
     "disk_write_bytes": 8192,
     "net_in_bytes": 1010,
@@ -235,6 +258,7 @@ def test_where_control_groups_are_out_of_reach_docker_tells_the_use_at_once(
 def test_what_docker_does_not_count_is_left_out(emulator: Emulator) -> None:
     emulator.statistics["zun-one"] = {
         **_V2_STATISTICS,
+        "cpu_stats": {"cpu_usage": {"total_usage": 2_500_000_000}},
         "blkio_stats": {"io_service_bytes_recursive": None},
         "networks": None,
     }
@@ -258,6 +282,7 @@ def test_traffic_in_a_network_namespace_of_others_is_not_the_containers(
     emulator.statistics["zun-one"] = _V1_STATISTICS
     assert tasks(source(emulator.url))["one"].counters.keys() == {
         "cpu_s",
+        "cpu_throttled_s",
         "disk_read_bytes",
         "disk_write_bytes",
     }
@@ -268,7 +293,7 @@ def test_control_groups_are_read_before_docker_is_asked(
 ) -> None:
     asked = []
 
-    def usage(*arguments: Any) -> tuple[dict[str, float], dict[str, float]]:
+    def usage(*arguments: Any, **_more: Any) -> tuple[dict[str, float], dict[str, float]]:
         asked.append((arguments[0], arguments[1], set(arguments[2])))
         return {"memory_used_mb": 1.0}, {"cpu_s": 2.0}
 
@@ -296,7 +321,7 @@ def test_one_container_that_cannot_be_read_keeps_its_claim_and_hides_no_other(
     emulator.broken.add("zun-one")
     for _ in range(2):
         now = tasks(made)
-        assert now["one"] == SeenTask(task=before["one"].task)
+        assert now["one"] == replace(before["one"], gauges={}, counters={})
         assert now["two"] == before["two"]
     assert caplog.messages == [
         "Docker cannot tell of container zun-one: see 'docker inspect' there. Its use is left out."
@@ -350,5 +375,14 @@ def test_a_container_may_move_only_where_its_owner_allows_it(
     labels: dict[str, str] | None, movable: bool
 ) -> None:
     inspected = container("zun-one", 1024, 64, "running", labels)
-    task = task_of({**inspected, "Created": "2026-11-26T01:22:13.5Z"}, set())
+    inspected["Created"] = "2026-11-26T01:22:13.5Z"
+    task = task_of(inspected, declaration_of(inspected, set()))
     assert (task.movable, task.created_at_s) == (movable, 1795656133.5)
+
+
+def test_all_that_a_container_declared_is_told_with_its_identifier(emulator: Emulator) -> None:
+    labels = {"hybrid:cpu_percent": "50", "hybrid:net_in_bps": "7"}
+    emulator.containers = {"zun-one": container("zun-one", 1536, 64, "running", labels)}
+    seen = tasks(source(emulator.url))["one"]
+    assert seen.declaration == Declaration(Fraction(3, 2), 64, cpu_percent=50, net_in_bps=7)
+    assert seen.backend_id == "zun-one"

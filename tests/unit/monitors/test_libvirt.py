@@ -14,6 +14,7 @@ import pytest
 from source_options import options
 
 from hybrid_sched.core.cluster import HYPERVISOR, Task
+from hybrid_sched.core.declaration import Declaration
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.interfaces.monitor import SeenTask, SourceError
 from hybrid_sched.monitors import libvirt as source_module
@@ -121,6 +122,7 @@ def test_every_guest_is_listed_with_what_it_declared(uri: str) -> None:
             "running",
             created_at_s=1795656133.0,
             movable=True,
+            promised=Resources(2, 512, **rates),
         ),
         Task(
             _OF_ANOTHER,
@@ -129,8 +131,12 @@ def test_every_guest_is_listed_with_what_it_declared(uri: str) -> None:
             "other",
             "running",
             movable=True,
+            promised=Resources(vcpu=1, memory_mb=64),
         ),
     ]
+    of_nova, of_another = (each.declaration for each in seen(source(uri)))
+    assert of_nova == Declaration(2, 512, relocate=True, **rates)
+    assert of_another == Declaration(1, 64, relocate=True)
 
 
 @pytest.mark.parametrize("text", ["plenty", "-1", "1.5", ""])
@@ -236,6 +242,21 @@ def test_counters_are_summed_over_devices_and_seen_from_the_guest() -> None:
         "net_in_bytes": 1000,
         "net_out_bytes": 10,
     }
+
+
+def test_waiting_is_that_of_all_virtual_cpus_that_are_plugged() -> None:
+    delays = {
+        "vcpu.current": 2,
+        "vcpu.maximum": 4,
+        "vcpu.0.delay": 1_000_000_000,
+        "vcpu.0.wait": 7_000_000_000,
+        "vcpu.2.delay": 500_000_000,
+    }
+    assert counters_of(delays) == {"cpu_wait_s": 1.5}
+
+
+def test_the_emulators_own_memory_is_not_the_guests() -> None:
+    assert gauges_of({**_STATISTICS, "balloon.rss": 600 * 1024}, _NOW_S) == {"memory_used_mb": 512}
 
 
 def test_what_libvirt_does_not_tell_is_left_out() -> None:

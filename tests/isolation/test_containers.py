@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import os
+import signal
 from fractions import Fraction
 
 import kernel
 import pytest
-from containers import SPIN, Site
+from containers import HOG, SPIN, Site
 from measured import DISK_BPS, MEASURE_S, check, settled_rate
 from table import Cell
 from waiting import wait_until
@@ -48,15 +49,14 @@ def test_cpuset(site: Site, cells: list[Cell]) -> None:
 
 
 def test_memory(site: Site, cells: list[Cell]) -> None:
-    hog = "dd if=/dev/zero of=/dev/null bs=128M count=1"
-    with site.start("sleep 3600") as container:
-        assert container.shell(hog) == 0
+    with site.start(HOG) as container:
+        assert site.let_go() == 0
         without = kernel.peak_memory_mb(container.groups)
     # The kernel keeps the most of all the time, so another has the limit.
-    with site.start("sleep 3600") as container:
+    with site.start(HOG) as container:
         container.hold(memory_mb=64)
         assert oom_kills(container.groups) == 0
-        assert container.shell(hog) != 0
+        assert site.let_go() == 128 + signal.SIGKILL
         assert oom_kills(container.groups) == 1
         measured = kernel.peak_memory_mb(container.groups)
     cells.append(check(Cell("memory", _COLUMN, 64, measured, without, _BY)))

@@ -27,8 +27,8 @@ _GROUP = f"hybrid-test-guests-{os.getpid()}"
 @pytest.fixture(scope="module")
 def only_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     with running(tmp_path_factory.mktemp("host"), _GROUP, _PROGRAM) as made:
-        # Answered when it is up.
-        made.ask("ability")
+        # It answers when it is up.
+        made.ask("use", "libvirt")
         kernel.prefer(_GROUP)
         yield made
 

@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 HOSTS ?= 2
 
 .PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration \
-	test-faults test-lab bench-engine bench-sched bench-failover bench-pack lint docs clean
+	test-faults test-lab bench-engine bench-sched bench-failover bench-pack bench-noisy lint docs clean
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -76,6 +76,10 @@ bench-failover: venv  ## Measure what a change of the leading engine costs reque
 
 bench-pack: venv  ## Measure the packers, with PODS=CSV NODES=CSV on a real cluster's; figures in .bench/pack.json.
 	$(BIN)/python -m benchmarks.pack $(if $(PODS),--pods $(PODS)) $(if $(NODES),--nodes $(NODES))
+
+bench-noisy: venv  ## Measure what noisy containers cost a guest, in the lab; figures in .bench/noisy.json.
+	$(BIN)/python -m lab up
+	$(BIN)/python -m lab exec -- $(BIN)/python -m benchmarks.noisy_neighbour
 
 docs: venv  ## Build the documents; a warning is an error.
 	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html

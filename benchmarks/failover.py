@@ -136,6 +136,7 @@ class Site:
                 "host": host,
                 "sources": "host",
                 "isolators": "noop",
+                "watchers": "noop",
                 "state_path": self.directory,
             }
             agent = self._program("hybrid-sched-agent", f"-{host}", agent=options)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 #: The one hierarchy of version 2, among the names of controllers.
@@ -34,7 +35,9 @@ def groups_of(pid: int, own: str, proc: Path = _PROC) -> dict[str, Path]:
         _, controllers, path = line.split(":", 2)
         parts = PurePosixPath(path).parts
         # Down to the task's own group: the process may have moved into one further down.
-        depth = next((depth for depth, part in enumerate(parts) if own in part), None)
+        # systemd escapes dashes in the names of libvirt's scopes.
+        names = (part.replace(r"\x2d", "-") for part in parts)
+        depth = next((depth for depth, name in enumerate(names) if own in name), None)
         if depth is None:
             continue
         for controller in controllers.split(","):
@@ -46,6 +49,55 @@ def groups_of(pid: int, own: str, proc: Path = _PROC) -> dict[str, Path]:
     if not groups:
         raise NotReachable(f"no control group of process {pid} that is mounted here is the task's")
     return groups
+
+
+def mount_points(proc: Path = _PROC) -> dict[str, Path]:
+    """Find where each controller is mounted here; version 2 is under :data:`UNIFIED`.
+
+    :param proc: where procfs is mounted.
+    :raises NotReachable: when procfs does not tell.
+    """
+    try:
+        mounts = _mounts((proc / "self" / "mountinfo").read_text())
+    except OSError as error:
+        raise NotReachable(f"the mounts of this process cannot be read: {error}") from None
+    return {controller: Path(points[0][1]) for controller, points in mounts.items()}
+
+
+def oom_kills(groups: Mapping[str, Path]) -> int:
+    """Tell how many processes of a task the kernel has killed for want of memory since its groups were made.
+
+    :param groups: as :func:`groups_of` gives them.
+    :raises NotReachable: when no memory controller counts for the task.
+    """
+    # In version 2 memory.events counts the groups below as well; in version 1 a task's processes are in its own group.
+    file = groups["memory"] / "memory.oom_control" if "memory" in groups else None
+    if file is None and UNIFIED in groups:
+        file = groups[UNIFIED] / "memory.events"
+    try:
+        if file is not None:
+            pairs = (line.split() for line in file.read_text().splitlines())
+            return next(int(number) for name, number in pairs if name == "oom_kill")
+    except (OSError, StopIteration):
+        pass
+    raise NotReachable("no memory controller of control groups counts the task's kills")
+
+
+def controllers(proc: Path = _PROC) -> dict[str, int]:
+    """Tell in which version of control groups, 1 or 2, each controller works here; one that works in none is not named.
+
+    :param proc: where procfs is mounted.
+    """
+    mounts = _mounts((proc / "self" / "mountinfo").read_text())
+    versions = {name: 1 for name in mounts if name != UNIFIED}
+    for _, mounted in mounts.get(UNIFIED, ()):
+        try:
+            names = (Path(mounted) / "cgroup.controllers").read_text().split()
+        except OSError:
+            # Mounted over, or of another namespace.
+            continue
+        versions.update(dict.fromkeys(names, 2))
+    return versions
 
 
 def _below(path: PurePosixPath, root: str, mounted: str) -> Path | None:

@@ -21,6 +21,7 @@ from hybrid_sched.core.hardware import Hardware
 from hybrid_sched.core.resources import Resources, exact, simplest
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
 from hybrid_sched.rpc.messages import HostReport
+from hybrid_sched.version import version_string
 
 LOG = log.getLogger(__name__)
 
@@ -46,6 +47,33 @@ class Findings:
     looks: Mapping[str, Look]
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the sources told in one look.
+
+    :param at_s: Unix time of the look.
+    :param observations: of the sources that answered, with the rates since the look before.
+    :param looks: counters that the next rates are worked out from, by source.
+    :param faults: a sentence for each source that failed.
+    :param unknown: frameworks whose tasks could not be listed.
+    """
+
+    at_s: float
+    observations: tuple[tuple[Observation, Rates], ...]
+    looks: Mapping[str, Look]
+    faults: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+    @property
+    def tasks(self) -> tuple[SeenTask, ...]:
+        """Give all tasks; of two sources that tell of the same one, the first counts."""
+        tasks: dict[str, SeenTask] = {}
+        for observation, _ in self.observations:
+            for each in observation.tasks:
+                tasks.setdefault(each.task.uuid, each)
+        return tuple(tasks.values())
+
+
 class Reporter:
     """Ask the sources and sum up.
 
@@ -53,6 +81,7 @@ class Reporter:
     :param sources: name and source, asked in order; one that fails does not stop the rest. Where several tell the same, the
         first one counts.
     :param now: tells the moment of a look.
+    :param settle: puts what a task declared right, where its source cannot know it.
     """
 
     def __init__(
@@ -60,17 +89,18 @@ class Reporter:
         conf: cfg.ConfigOpts,
         sources: Sequence[tuple[str, MonitorSource]],
         now: Callable[[], Instant] = clock.now,
+        settle: Callable[[SeenTask], SeenTask] = lambda seen: seen,
     ) -> None:
         self._conf = conf
         self._sources = sources
+        self._settle = settle
         self._now = now
         self._failing: set[str] = set()
 
-    def look(self, state: State) -> Findings:
+    def look(self, state: State) -> Sight:
         """Look at everything now.
 
         :param state: with the looks before this one.
-        :raises NoTotals: until the totals have been seen once.
         """
         sampled_at_s = time.time()
         seen: list[tuple[Observation, Rates]] = []
@@ -92,14 +122,22 @@ class Reporter:
                 self._note_success(name)
                 seen.append((observation, rates.between(before, look)))
                 looks[name] = rates.base(before, look)
-        observations = [observation for observation, _ in seen]
-        totals = _totals(observations, state.totals)
+        return Sight(sampled_at_s, tuple(seen), looks, tuple(faults), tuple(unknown))
+
+    def sum_up(self, sight: Sight, state: State) -> Findings:
+        """Make a report of a look.
+
+        :param state: with the totals that were seen last.
+        :raises NoTotals: until the totals have been seen once.
+        """
+        seen = sight.observations
+        totals = _totals([observation for observation, _ in seen], state.totals)
         tasks, task_measured = _tasks(seen)
         report = HostReport(
             host=self._conf.agent.host,
             boot_id="",
             sequence=0,
-            sampled_at_s=sampled_at_s,
+            sampled_at_s=sight.at_s,
             capacity=self._capacity(totals),
             cpus=totals.cpus,
             memory_mb=totals.memory_mb,
@@ -107,14 +145,16 @@ class Reporter:
             tasks=tasks,
             measured=_first((each.gauges, told.host) for each, told in seen),
             task_measured=task_measured,
-            faults=tuple(faults),
-            unknown_frameworks=tuple(unknown),
+            faults=sight.faults,
+            unknown_frameworks=sight.unknown,
+            version=version_string(),
         )
-        return Findings(report, totals, looks)
+        return Findings(report, totals, sight.looks)
 
     def _ask(self, source: MonitorSource) -> tuple[Observation, Look]:
         asked_at = self._now()
         observation = source.collect()
+        observation = replace(observation, tasks=tuple(map(self._settle, observation.tasks)))
         answered_at = self._now()
         # A source reads its counters somewhere between the question and the answer.
         midpoint_s = (asked_at.boottime_s + answered_at.boottime_s) / 2

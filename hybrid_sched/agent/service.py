@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import cotyledon
@@ -13,10 +12,13 @@ import oslo_messaging
 from oslo_config import cfg
 from oslo_log import log
 
+from hybrid_sched.agent.inspection import Inspector
 from hybrid_sched.agent.outbox import Outbox
 from hybrid_sched.agent.replica import Replica, ReplicaInUse
-from hybrid_sched.agent.reporter import Findings, NoTotals, Reporter, fault
+from hybrid_sched.agent.reporter import NoTotals
+from hybrid_sched.agent.rounds import Round, Rounds
 from hybrid_sched.agent.squeeze import Squeezer
+from hybrid_sched.agent.watching import Watching
 from hybrid_sched.loading import load
 from hybrid_sched.rpc import bus
 from hybrid_sched.rpc.messages import BadMessage, Wire
@@ -25,21 +27,8 @@ LOG = log.getLogger(__name__)
 
 SOURCES = "hybrid_sched.monitor.source"
 ISOLATORS = "hybrid_sched.isolator"
+WATCHERS = "hybrid_sched.watcher"
 _STOP_TIMEOUT_S = 2.0
-
-
-def look_around(replica: Replica, squeezer: Squeezer, reporter: Reporter) -> Findings:
-    """Bring the tasks to where the engine wants them, then look at everything; whatever failed is in the report.
-
-    :raises NoTotals: until the totals have been seen once.
-    """
-    squeezed = squeezer.apply()
-    findings = reporter.look(replica.state)
-    faults = [*findings.report.faults, *squeezed.faults]
-    if replica.fault is not None:
-        faults.append(fault("state", replica.fault))
-    report = replace(findings.report, squeezed=squeezed.factors, faults=tuple(faults))
-    return replace(findings, report=report)
 
 
 class AgentEndpoint:
@@ -47,13 +36,13 @@ class AgentEndpoint:
 
     target = oslo_messaging.Target(version=bus.VERSION)
 
-    def __init__(self, wake: threading.Event, squeezer: Squeezer) -> None:
+    def __init__(self, wake: Callable[[], None], squeezer: Squeezer) -> None:
         self._wake = wake
         self._squeezer = squeezer
 
     def report_now(self, _context: Wire) -> None:
         """Report without waiting for the end of the period (cast to all)."""
-        self._wake.set()
+        self._wake()
 
     def squeeze(self, _context: Wire, term: object, factors: object) -> None:
         """Hold the tasks of the named frameworks to a part of their CPU weights, and of no other (cast).
@@ -63,7 +52,7 @@ class AgentEndpoint:
         """
         try:
             if self._squeezer.take_order(term, factors):
-                self._wake.set()
+                self._wake()
         except BadMessage as error:
             LOG.warning("Squeeze order refused (malformed): %s.", error)
 
@@ -78,17 +67,24 @@ class AgentService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no 
         super().__init__(worker_id)
         self._conf = conf
         self._stopping = threading.Event()
-        self._wake = threading.Event()
+        self._rounds = Rounds(conf)
 
     def run(self) -> None:
         """Report until told to stop. Everything live is made here, after the fork."""
         replica = self._open_replica()
         if replica is None:
             return
-        squeezer = Squeezer(
-            self._conf, load(ISOLATORS, self._conf.agent.isolators, self._conf), replica
+        inspector = Inspector(
+            self._conf,
+            load(SOURCES, self._conf.agent.sources, self._conf),
+            load(ISOLATORS, self._conf.agent.isolators, self._conf),
+            replica,
         )
-        reporter = Reporter(self._conf, load(SOURCES, self._conf.agent.sources, self._conf))
+        watching = Watching(
+            load(WATCHERS, self._conf.agent.watchers, self._conf),
+            self._rounds.happened,
+            inspector.events.oom_kill,
+        )
         transport = bus.transport(self._conf)
         # A single try, so that a report that gets too old behind a broker that is away is given up rather than sent later; and
         # returned by the broker while the engine has no queue, as after a restart of a broker that forgot it.
@@ -101,26 +97,16 @@ class AgentService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no 
         outbox.start()
         listener = threading.Thread(
             target=self._listen,
-            args=(transport, AgentEndpoint(self._wake, squeezer)),
+            args=(transport, AgentEndpoint(self._rounds.report_now, inspector.squeezer)),
             name="listener",
             daemon=True,
         )
         listener.start()
         LOG.info("Reporting for host %s.", self._conf.agent.host)
-        while True:
-            # Cleared before the question whether to stop, so that no wake-up between the two is lost.
-            self._wake.clear()
-            if self._stopping.is_set():
-                break
-            started_at_s = time.monotonic()
-            try:
-                outbox.put(look_around(replica, squeezer, reporter))
-            except NoTotals:
-                LOG.warning("Nothing is reported: no source tells the totals of the host.")
-            except Exception:
-                LOG.exception("A look failed; the next one follows in its time.")
-            took_s = time.monotonic() - started_at_s
-            self._wake.wait(max(0.0, self._conf.agent.period_s - took_s))
+        watching.start()
+        while (due := self._rounds.next()) is not None:
+            self._make(due, inspector, outbox)
+        watching.stop(_STOP_TIMEOUT_S)
         listener.join(_STOP_TIMEOUT_S)
         # Either may be inside the bus, waiting for a broker that is away; then it ends with the process.
         if outbox.stop(_STOP_TIMEOUT_S) and not listener.is_alive():
@@ -130,7 +116,24 @@ class AgentService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no 
     def terminate(self) -> None:
         """Stop reporting."""
         self._stopping.set()
-        self._wake.set()
+        self._rounds.stop()
+
+    def reload(self) -> None:
+        """Read mutable options again; the next round, which comes at once, uses them."""
+        self._conf.mutate_config_files()
+        self._rounds.happened()
+
+    @staticmethod
+    def _make(due: Round, inspector: Inspector, outbox: Outbox) -> None:
+        """Make a round; whatever goes wrong in it, the next one follows in its time."""
+        try:
+            findings = inspector.inspect(due)
+            if due.report:
+                outbox.put(findings)
+        except NoTotals:
+            LOG.warning("Nothing is reported: no source tells the totals of the host.")
+        except Exception:
+            LOG.exception("A look failed; the next one follows in its time.")
 
     def _open_replica(self) -> Replica | None:
         """Wait until no other agent holds the state of this host; None when told to stop meanwhile."""

@@ -19,6 +19,7 @@ from hybrid_sched.agent.clock import Instant
 from hybrid_sched.agent.replica import Replica
 from hybrid_sched.agent.reporter import fault
 from hybrid_sched.agent.state import Order, Squeeze, State
+from hybrid_sched.core.limits import LEAST_SHARES, SHARES_A_CORE, Aspect, Limits
 from hybrid_sched.core.resources import Number
 from hybrid_sched.interfaces.isolator import IsolationError, Isolator
 from hybrid_sched.rpc import wire
@@ -26,8 +27,6 @@ from hybrid_sched.rpc.wire import BadMessage, number_to_wire
 
 LOG = log.getLogger(__name__)
 
-#: The kernel takes no CPU shares below.
-LEAST_WEIGHT = 2
 _MOST_FACTORS = 64
 
 
@@ -63,14 +62,14 @@ def factors_from_wire(message: object) -> dict[str, Number]:
 
 def target(original: int, factor: Number) -> int:
     """Give the weight of a squeezed task; never more than it had."""
-    return min(original, max(LEAST_WEIGHT, round(original * Fraction(factor))))
+    return min(original, max(LEAST_SHARES, round(original * Fraction(factor))))
 
 
 class Squeezer:
     """Hold the tasks to the engine's newest order.
 
     :param conf: options of the group ``[agent]``.
-    :param isolators: name and isolator.
+    :param isolators: name and isolator; those that cannot hold the CPU weights of a single framework are passed over.
     :param replica: where the order and the original weights are kept, before anything is done.
     :param now: tells the moment, for the age of an order.
     """
@@ -83,7 +82,12 @@ class Squeezer:
         now: Callable[[], Instant] = clock.now,
     ) -> None:
         self._conf = conf
-        self._isolators = isolators
+        # Name, isolator and its framework: an order is by framework.
+        self._isolators = [
+            (name, isolator, next(iter(isolator.frameworks)))
+            for name, isolator in isolators
+            if len(isolator.frameworks) == 1
+        ]
         self._replica = replica
         self._now = now
         self._failing: set[str] = set()
@@ -122,15 +126,24 @@ class Squeezer:
             LOG.info("Squeeze order of term %d: %s.", order.term, _shown(order.factors))
         return order.factors != before.factors
 
-    def apply(self) -> Squeezed:
-        """Bring every task to where the newest order wants it."""
+    def apply(self, planned: Mapping[str, int | None] | None = None) -> Squeezed:
+        """Bring every task to where the newest order wants it.
+
+        :param planned: the CPU weight that each task should have without a squeeze, None where it declares none; a task that is
+            not named waits until it is. None where nothing holds tasks to declared weights: then those that they have count.
+        """
         factors = self._wanted()
         faults = []
-        for name, isolator in self._isolators:
+        served: set[str] = set()
+        for name, isolator, framework in self._isolators:
+            # A second one that can hold the same weights would reduce them again.
+            factor = 1 if framework in served else factors.get(framework, 1)
             try:
-                self._bring(name, isolator, factors.get(isolator.framework, 1))
+                if self._bring(name, isolator, framework, factor, planned):
+                    served.add(framework)
                 self._failing.discard(name)
             except IsolationError as error:
+                served.add(framework)
                 faults.append(fault(name, error))
                 if name not in self._failing:
                     LOG.warning("Isolator %s failed and is tried again: %s", name, error)
@@ -138,8 +151,8 @@ class Squeezer:
         squeezes = self._replica.state.squeezes
         return Squeezed(
             {
-                isolator.framework: squeeze.factor
-                for name, isolator in self._isolators
+                framework: squeeze.factor
+                for name, _, framework in self._isolators
                 if (squeeze := squeezes.get(name)) and squeeze.factor < 1
             },
             tuple(faults),
@@ -157,17 +170,34 @@ class Squeezer:
         self._replica.update(lambda state: replace(state, order=replace(state.order, factors={})))
         return {}
 
-    def _bring(self, name: str, isolator: Isolator, factor: Number) -> None:
+    def _bring(
+        self,
+        name: str,
+        isolator: Isolator,
+        framework: str,
+        factor: Number,
+        planned: Mapping[str, int | None] | None,
+    ) -> bool:
+        """Bring the tasks that one isolator reaches to a factor, and say whether it can."""
         held = self._replica.state.squeezes.get(name, Squeeze())
         if factor == 1 and held == Squeeze():
-            return
-        weights = isolator.cpu_weights()
+            return False
+        ability = isolator.ability()
+        if Aspect.CPU_WEIGHT not in ability.aspects:
+            if Aspect.CPU_WEIGHT in ability.missing:
+                raise IsolationError(ability.missing[Aspect.CPU_WEIGHT])
+            return False
+        # For which none was set, the kernel has its own.
+        weights = {
+            uuid: SHARES_A_CORE if limits.cpu_weight is None else limits.cpu_weight
+            for uuid, limits in isolator.read().items()
+        }
         # A task that is not there any more has nothing to get back. One that is new gives its weight now, and the note of it
         # is on disk before it is changed.
         originals = {
-            uuid: held.originals.get(uuid, weight)
+            uuid: held.originals.get(uuid, (planned or {}).get(uuid) or weight)
             for uuid, weight in weights.items()
-            if factor < 1 or uuid in held.originals
+            if uuid in held.originals or (factor < 1 and (planned is None or uuid in planned))
         }
         self._note(name, replace(held, originals=originals))
         failure: IsolationError | None = None
@@ -178,10 +208,10 @@ class Squeezer:
             if weight not in {original, target(original, held.factor)}:
                 LOG.warning(
                     "The CPU weight of %s %s was set to %d by somebody else while it was squeezed; it becomes %d.",
-                    *(isolator.framework, uuid, weight, wanted),
+                    *(framework, uuid, weight, wanted),
                 )
             try:
-                isolator.set_cpu_weight(uuid, wanted)
+                isolator.hold(uuid, Limits(cpu_weight=wanted), {Aspect.CPU_WEIGHT})
             except IsolationError as error:
                 # The others are not to wait for this one.
                 failure = error
@@ -190,10 +220,9 @@ class Squeezer:
         if factor < 1:
             self._note(name, Squeeze(factor, originals))
         else:
-            LOG.info(
-                "The CPU weights of %d %s task(s) are restored.", len(originals), isolator.framework
-            )
+            LOG.info("The CPU weights of %d %s task(s) are restored.", len(originals), framework)
             self._note(name, Squeeze())
+        return True
 
     def _note(self, name: str, squeeze: Squeeze) -> None:
         def note(state: State) -> State:

@@ -9,8 +9,17 @@ from typing import Any
 
 from hybrid_sched.agent.clock import Instant
 from hybrid_sched.agent.rates import Counters, Look
+from hybrid_sched.agent.records import (
+    FirstSight,
+    Record,
+    first_sight_from_json,
+    first_sight_to_json,
+    record_from_json,
+    record_to_json,
+)
 from hybrid_sched.core.hardware import Hardware
 from hybrid_sched.core.resources import Number, exact
+from hybrid_sched.rpc.isolation import HostEvent, event_from_wire, event_to_wire
 from hybrid_sched.rpc.wire import Wire, number_to_wire
 
 
@@ -66,6 +75,11 @@ class State:
     :param looks: last counters of each source.
     :param order: the newest order to squeeze.
     :param squeezes: by name of the isolator.
+    :param first_sights: of tasks whose declaration is read from what an isolator may alter, by uuid.
+    :param records: of the limits of tasks, by name of the isolator, then by uuid.
+    :param applied: limits that were set because something was new, by aspect.
+    :param repaired: limits that were set again because something else had changed them, by aspect.
+    :param events: what happened to tasks lately, the oldest first.
     :param unsent: reports that the broker has not taken, the oldest first, as messages.
     """
 
@@ -75,6 +89,11 @@ class State:
     looks: Mapping[str, Look] = field(default_factory=dict)
     order: Order = field(default_factory=Order)
     squeezes: Mapping[str, Squeeze] = field(default_factory=dict)
+    first_sights: Mapping[str, FirstSight] = field(default_factory=dict)
+    records: Mapping[str, Mapping[str, Record]] = field(default_factory=dict)
+    applied: Mapping[str, int] = field(default_factory=dict)
+    repaired: Mapping[str, int] = field(default_factory=dict)
+    events: tuple[HostEvent, ...] = ()
     unsent: tuple[Wire, ...] = ()
 
 
@@ -111,6 +130,16 @@ def state_to_json(state: State) -> dict[str, Any]:
             }
             for isolator, squeeze in state.squeezes.items()
         },
+        "first_sights": {
+            uuid: first_sight_to_json(sight) for uuid, sight in state.first_sights.items()
+        },
+        "records": {
+            isolator: {uuid: record_to_json(record) for uuid, record in records.items()}
+            for isolator, records in state.records.items()
+        },
+        "applied": dict(state.applied),
+        "repaired": dict(state.repaired),
+        "events": [event_to_wire(event) for event in state.events],
         "unsent": list(state.unsent),
     }
 
@@ -121,6 +150,8 @@ def state_from_json(written: Mapping[str, Any]) -> State:
     :raises KeyError, TypeError, ValueError, AttributeError: when another program or version wrote it.
     """
     totals, order = written["totals"], written["order"]
+    # What an earlier release did not write is empty.
+    records, sights = written.get("records", {}), written.get("first_sights", {})
     return State(
         boot_id=written["boot_id"],
         sequence=written["sequence"],
@@ -148,6 +179,14 @@ def state_from_json(written: Mapping[str, Any]) -> State:
             isolator: Squeeze(exact(squeeze["factor"]), squeeze["originals"])
             for isolator, squeeze in written["squeezes"].items()
         },
+        first_sights={uuid: first_sight_from_json(sight) for uuid, sight in sights.items()},
+        records={
+            isolator: {uuid: record_from_json(record) for uuid, record in of_tasks.items()}
+            for isolator, of_tasks in records.items()
+        },
+        applied=dict(written.get("applied", {})),
+        repaired=dict(written.get("repaired", {})),
+        events=tuple(event_from_wire(event, "events") for event in written.get("events", ())),
         unsent=tuple(written["unsent"]),
     )
 

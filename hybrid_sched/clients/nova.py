@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TypeVar
 
 from keystoneauth1 import adapter
 from oslo_config import cfg
@@ -12,13 +15,15 @@ from oslo_config import cfg
 from hybrid_sched.clients.session import ServiceFault, adapter_of, get
 from hybrid_sched.core import declaration
 from hybrid_sched.core.cluster import HYPERVISOR
+from hybrid_sched.core.doctor.facts import Hypervisor, Service
 from hybrid_sched.core.pools import Aggregate
-from hybrid_sched.core.resources import Resources
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.rpc import wire
 
-#: The first with which migrations have uuids (Pike).
-MICROVERSION = "2.59"
+#: The first with which flavors come with their extra specs (Queens).
+MICROVERSION = "2.61"
+#: The first with which what is in a cell that does not answer is listed, as UNKNOWN, and not left out.
+_CELLS_MICROVERSION = "2.69"
 #: Statuses of a migration that is not over, in the order in which one goes through them. Nova filters by one at a time.
 STATUSES = (
     "accepted",
@@ -68,12 +73,15 @@ class Flavor:
 
     :param name: of it.
     :param uuid: its identifier, which operators may choose.
-    :param demand: cores and memory of a guest.
+    :param reading: what a guest of it declares.
     """
 
     name: str
     uuid: str
-    demand: Resources
+    reading: declaration.Reading
+
+
+_Entry = TypeVar("_Entry")
 
 
 class NovaClient:
@@ -105,22 +113,63 @@ class NovaClient:
 
         :raises ServiceFault: when Nova does not answer as it should.
         """
-        path = "/flavors/detail"
-        found: list[Flavor] = []
-        params = {"is_public": "None"}
-        for _ in range(_MOST_PAGES):
-            answer = get(self._service, path, params, role=_ROLE)
-            try:
-                entries = wire.sequence(answer.get("flavors"), "flavors", _MOST)
-                page = [_flavor(entry, f"flavors[{index}]") for index, entry in enumerate(entries)]
-                is_last = not wire.sequence(answer.get("flavors_links", []), "flavors_links", _MOST)
-            except wire.BadMessage as fault:
-                raise _bad_answer(path, fault) from None
-            found += page
-            if is_last or not page:
-                return tuple(found)
-            params = {**params, "marker": page[-1].uuid}
-        raise ServiceFault(f"GET {path} of compute: there are more than {_MOST_PAGES} pages")
+        found = self._pages("/flavors/detail", "flavors", {"is_public": "None"}, _flavor, _uuid_of)
+        return tuple(found)
+
+    def hypervisors(self) -> tuple[Hypervisor, ...]:
+        """List the compute nodes.
+
+        :raises ServiceFault: when Nova does not answer as it should.
+        """
+        found = self._pages("/os-hypervisors/detail", "hypervisors", {}, _hypervisor, _uuid_of)
+        return tuple(found)
+
+    def services(self) -> tuple[Service, ...]:
+        """List the services that Nova keeps a record of.
+
+        :raises ServiceFault: when Nova does not answer as it should, or one of its cells does not answer.
+        """
+        path = "/os-services"
+        answer = get(self._service, path, role=_ROLE, microversion=_CELLS_MICROVERSION)
+        try:
+            entries = wire.sequence(answer.get("services"), "services", _MOST)
+            read = [_service(entry, f"services[{index}]") for index, entry in enumerate(entries)]
+        except wire.BadMessage as fault:
+            raise _bad_answer(path, fault) from None
+        if unknown := [service.host for service, answers in read if not answers]:
+            raise ServiceFault(
+                f"GET {path} of compute: the cell of {', '.join(unknown[:3])} does not answer, so what is in it is not told"
+            )
+        return tuple(service for service, _ in read)
+
+    def server_uuids(self) -> frozenset[str]:
+        """List the servers of all projects; those that can still be restored after they were deleted are left out.
+
+        :raises ServiceFault: when Nova does not answer as it should.
+        """
+        found = self._pages("/servers", "servers", {"all_tenants": "true"}, _id, str)
+        return frozenset(found)
+
+    def has_server(self, uuid: str) -> bool:
+        """Say whether there is a server, also one that was deleted and can be restored, or is in a cell that does not answer.
+
+        :raises ServiceFault: when Nova does not answer as it should.
+        """
+        try:
+            get(self._service, f"/servers/{uuid}", role=_ROLE, microversion=_CELLS_MICROVERSION)
+        except ServiceFault as fault:
+            if fault.status == HTTPStatus.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    def ended_migrations(self) -> frozenset[str]:
+        """List the uuids of all migrations that are over and that Nova remembers.
+
+        :raises ServiceFault: when Nova does not answer as it should.
+        """
+        found = self._pages("/os-migrations", "migrations", {}, _migration, _uuid_of)
+        return frozenset(each.uuid for each in found if each.status not in STATUSES)
 
     def migrations_in_progress(self) -> tuple[Migration, ...]:
         """List the migrations that are not over.
@@ -161,26 +210,39 @@ class NovaClient:
         return tuple(request for request in read if request is not None)
 
     def _migrations(self, status: str) -> list[Migration]:
-        path = "/os-migrations"
-        found: list[Migration] = []
-        params = {"status": status}
+        return self._pages("/os-migrations", "migrations", {"status": status}, _migration, _uuid_of)
+
+    def _pages(
+        self,
+        path: str,
+        name: str,
+        params: dict[str, str],
+        read: Callable[[object, str], _Entry],
+        marker_of: Callable[[_Entry], str],
+    ) -> list[_Entry]:
+        """Read a listing page by page.
+
+        :param name: of the listing in the answer.
+        :param read: reads one entry, named for its faults.
+        :param marker_of: the marker after which the next page begins.
+        """
+        found: list[_Entry] = []
+        asked = dict(params)
         for _ in range(_MOST_PAGES):
-            answer = get(self._service, path, params, role=_ROLE)
+            answer = get(self._service, path, asked, role=_ROLE)
             try:
-                entries = wire.sequence(answer.get("migrations"), "migrations", _MOST)
-                page = [
-                    _migration(entry, f"migrations[{index}]") for index, entry in enumerate(entries)
-                ]
-                is_last = not wire.sequence(
-                    answer.get("migrations_links", []), "migrations_links", _MOST
-                )
+                entries = wire.sequence(answer.get(name), name, _MOST)
+                page = [read(entry, f"{name}[{index}]") for index, entry in enumerate(entries)]
+                links = f"{name}_links"
+                is_last = not wire.sequence(answer.get(links, []), links, _MOST)
             except wire.BadMessage as fault:
                 raise _bad_answer(path, fault) from None
             found += page
             if is_last or not page:
                 return found
-            params = {"status": status, "marker": page[-1].uuid}
-        raise ServiceFault(f"GET {path} of compute: more than {_MOST_PAGES} pages are {status}")
+            asked = {**params, "marker": marker_of(page[-1])}
+        kind = f" are {params['status']}" if "status" in params else ""
+        raise ServiceFault(f"GET {path} of compute: more than {_MOST_PAGES} pages{kind}")
 
 
 def nova_client(conf: cfg.ConfigOpts) -> NovaClient | None:
@@ -215,7 +277,42 @@ def _flavor(entry: object, where: str) -> Flavor:
     vcpu, memory_mb = (
         wire.integer(fields.get(key), f"{where}.{key}", 0, wire.LARGEST) for key in ("vcpus", "ram")
     )
-    return Flavor(name, uuid, Resources(vcpu=vcpu, memory_mb=memory_mb))
+    # Nova leaves them out for users whom its policy keeps from them.
+    extra_specs = wire.mapping(fields.get("extra_specs") or {}, f"{where}.extra_specs")
+    return Flavor(name, uuid, declaration.of_flavor(vcpu, memory_mb, extra_specs))
+
+
+def _hypervisor(entry: object, where: str) -> Hypervisor:
+    fields = wire.mapping(entry, where)
+    service = wire.mapping(fields.get("service"), f"{where}.service")
+    uuid, name = (
+        wire.text(fields.get(key), f"{where}.{key}", _LONGEST_NAME)
+        for key in ("id", "hypervisor_hostname")
+    )
+    vcpus, memory_mb, version = (
+        wire.integer(fields.get(key), f"{where}.{key}", 0, wire.LARGEST)
+        for key in ("vcpus", "memory_mb", "hypervisor_version")
+    )
+    host = wire.text(service.get("host"), f"{where}.service.host", _LONGEST_NAME)
+    return Hypervisor(uuid, name, host, vcpus, memory_mb, version)
+
+
+def _service(entry: object, where: str) -> tuple[Service, bool]:
+    """Read a service, and whether its cell answers."""
+    fields = wire.mapping(entry, where)
+    binary, host, status = (
+        wire.text(fields.get(key), f"{where}.{key}", _LONGEST_NAME)
+        for key in ("binary", "host", "status")
+    )
+    return Service(binary, host), status != "UNKNOWN"
+
+
+def _id(entry: object, where: str) -> str:
+    return wire.text(wire.mapping(entry, where).get("id"), f"{where}.id", _LONGEST_NAME)
+
+
+def _uuid_of(entry: Flavor | Hypervisor | Migration) -> str:
+    return entry.uuid
 
 
 def _migration(entry: object, where: str) -> Migration:

@@ -70,7 +70,12 @@ def adapter_of(conf: cfg.ConfigOpts, group: str, microversion: str) -> adapter.A
 
 
 def get(
-    service: adapter.Adapter, path: str, params: Mapping[str, str] | None = None, *, role: str
+    service: adapter.Adapter,
+    path: str,
+    params: Mapping[str, str] | None = None,
+    *,
+    role: str,
+    microversion: str | None = None,
 ) -> Wire:
     """Ask a service for a JSON object, a few times where it says that it is only busy.
 
@@ -78,12 +83,13 @@ def get(
     :param path: below its endpoint.
     :param params: of the query.
     :param role: that the call needs, for whoever reads of a refusal.
+    :param microversion: of this call; None for that of the adapter.
     :raises ServiceFault: when there is no answer, another status than 200, or no JSON object.
     :raises BadMessage: when the answer is no object.
     """
     asked = f"GET {path} of {service.service_type}"
     with _faults_of(service, asked, role):
-        answer = _patiently(service, path, dict(params or {}))
+        answer = _patiently(service, path, dict(params or {}), microversion)
     try:
         return dict(mapping(answer.json(), asked))
     except ValueError as error:
@@ -98,6 +104,7 @@ def send(
     body: object = None,
     *,
     role: str,
+    microversion: str | None = None,
 ) -> requests.Response:
     """Send a request that changes something, once: whether one without an answer was carried out is unknown.
 
@@ -107,12 +114,18 @@ def send(
     :param params: of the query.
     :param body: as JSON; None for none.
     :param role: that the call needs, for whoever reads of a refusal.
+    :param microversion: of this call; None for that of the adapter.
     :raises ServiceFault: when there is no answer, or another status than those of success.
     """
     with _faults_of(service, f"{method} {path} of {service.service_type}", role):
         # A connection that fails may have carried the request.
         return service.request(
-            path, method, params=dict(params or {}), json=body, connect_retries=0
+            path,
+            method,
+            params=dict(params or {}),
+            json=body,
+            connect_retries=0,
+            **_asked_as(microversion),
         )
 
 
@@ -141,8 +154,14 @@ def _faults_of(service: adapter.Adapter, asked: str, role: str) -> Iterator[None
     wait=tenacity.wait_random_exponential(multiplier=0.2, max=1),
     reraise=True,
 )
-def _patiently(service: adapter.Adapter, path: str, params: dict[str, str]) -> adapter.Response:
-    return service.get(path, params=params)
+def _patiently(
+    service: adapter.Adapter, path: str, params: dict[str, str], microversion: str | None
+) -> adapter.Response:
+    return service.get(path, params=params, **_asked_as(microversion))
+
+
+def _asked_as(microversion: str | None) -> dict[str, str]:
+    return {} if microversion is None else {"microversion": microversion}
 
 
 def _shown(error: Exception) -> str:

@@ -10,7 +10,7 @@ use_native_threads()
 from oslo_config import cfg  # noqa: E402
 
 from hybrid_sched import loading  # noqa: E402
-from hybrid_sched.agent.service import ISOLATORS, SOURCES, AgentService  # noqa: E402
+from hybrid_sched.agent.service import ISOLATORS, SOURCES, WATCHERS, AgentService  # noqa: E402
 from hybrid_sched.cmd.service import serve  # noqa: E402
 from hybrid_sched.conf import agent  # noqa: E402
 from hybrid_sched.loading import PluginNotFound  # noqa: E402
@@ -22,7 +22,11 @@ def main() -> int:
 
 
 def _check(conf: cfg.ConfigOpts) -> None:
-    for option, namespace in (("sources", SOURCES), ("isolators", ISOLATORS)):
+    for option, namespace in (
+        ("sources", SOURCES),
+        ("isolators", ISOLATORS),
+        ("watchers", WATCHERS),
+    ):
         try:
             loading.require(namespace, conf.agent[option])
         except PluginNotFound as error:

@@ -5,6 +5,9 @@ import socket
 
 from oslo_config import cfg
 
+#: Values of ``isolation``.
+OFF, OBSERVE, ENFORCE = "off", "observe", "enforce"
+
 GROUP = cfg.OptGroup("agent", title="Agent: what it reports of its host")
 
 OPTIONS = [
@@ -29,8 +32,70 @@ OPTIONS = [
     cfg.ListOpt(
         "isolators",
         default=["libvirt", "docker"],
-        help="Isolators that may reduce the CPU weights of tasks when the engine asks for it, names of entry points of "
-        "hybrid_sched.isolator. Leave out what a host lacks; leave it empty to have no task touched.",
+        help="Isolators that hold tasks to their limits, and reduce their CPU weights when the engine asks for it, names of "
+        "entry points of hybrid_sched.isolator. Where several can hold the same limit of the same tasks, the first one does. "
+        "Leave out what a host lacks; leave it empty to have no task touched. Run hybrid-sched-manage release-host before you "
+        "take one out: what it has set stays otherwise.",
+    ),
+    cfg.StrOpt(
+        "isolation",
+        default=ENFORCE,
+        choices=[
+            (
+                OFF,
+                "limits are neither looked at nor set; those that were set stay until hybrid-sched-manage release-host",
+            ),
+            (OBSERVE, "what would be set is logged and counted, and nothing is touched"),
+            (
+                ENFORCE,
+                "limits are set, read back, and set again when something else has changed them",
+            ),
+        ],
+        mutable=True,
+        help="What is done about the limits that follow from what tasks declared. They are enforced by default: whoever "
+        "declares a limit expects that it holds, for his task as for his neighbours', and what was there before can be put "
+        "back at any time. Begin with observe on hosts that are in use. The squeeze, which the engine orders, does not depend "
+        "on it.",
+    ),
+    cfg.FloatOpt(
+        "isolation_period_s",
+        default=60.0,
+        min=1.0,
+        mutable=True,
+        help="Seconds after which all limits are read back at the latest. Starts of tasks and what libvirt and Docker tell of "
+        "changes lead to that within about a second; the period bounds how long a change lasts of which nobody tells.",
+    ),
+    cfg.ListOpt(
+        "watchers",
+        default=["libvirt", "docker"],
+        help="Watchers, names of entry points of hybrid_sched.watcher: what they tell of starts and changes of tasks has the "
+        "limits of all read back at once. Leave out what a host lacks; without any, changes are found each isolation_period_s.",
+    ),
+    *(
+        cfg.IntOpt(
+            f"{name}_rated_bps",
+            default=0,
+            min=0,
+            mutable=True,
+            help=f"Rated speed in bytes/s of {what}. What tasks declare together is held to it, and tasks that declare no rate "
+            "share the rest equally as soon as another declares one. 0, the default, stands for not known: declared rates are "
+            "then held as they are, and the others have none.",
+        )
+        for name, what in (
+            ("disk_read", "reading from the disk that holds the tasks' data"),
+            ("disk_write", "writing to the disk that holds the tasks' data"),
+            ("net_in", "receiving from the network of the tasks"),
+            ("net_out", "sending to the network of the tasks"),
+        )
+    ),
+    cfg.IntOpt(
+        "io_reserve_percent",
+        default=10,
+        min=0,
+        max=99,
+        mutable=True,
+        help="Part of each rated speed that is kept for the host itself, in percent: its log, its images, its live migrations. "
+        "The default leaves most to the tasks.",
     ),
     cfg.StrOpt(
         "state_path",
@@ -73,6 +138,12 @@ OPTIONS = [
         help="URL of the Docker API that Zun uses on this host: [docker] api_url of zun.conf there.",
     ),
     cfg.StrOpt(
+        "declared_path",
+        default="/var/lib/zun/hybrid-sched",
+        help="Directory in which Zun's driver hybrid_docker notes what each container declared: [hybrid_sched] declared_path "
+        "of zun.conf. Of a container without a note what Docker tells counts when it is seen first.",
+    ),
+    cfg.StrOpt(
         "zabbix_address",
         default="127.0.0.1",
         help="Address of this host's own Zabbix agent, for the source zabbix. It must take passive checks from here: Server= "
@@ -108,7 +179,8 @@ OPTIONS = [
         "reserved_cpus",
         default=0,
         min=0,
-        help="CPUs kept for the host itself: [DEFAULT] reserved_host_cpus of Nova, whose default this is.",
+        help="CPUs kept for the host itself: [DEFAULT] reserved_host_cpus of Nova, whose default this is. They are the first "
+        "ones: where limits are enforced, no task runs on these. Name none of them in [compute] cpu_dedicated_set of Nova.",
     ),
     cfg.IntOpt(
         "reserved_memory_mb",

@@ -12,6 +12,15 @@ GROUP = cfg.OptGroup(
 
 OPTIONS = [
     cfg.StrOpt(
+        "declared_path",
+        default="/var/lib/zun/hybrid-sched",
+        help="""
+Directory in which Zun's driver ``hybrid_docker`` notes what each container declared, for the agent on the host: ``[agent]
+declared_path`` there. zun-compute must be able to write to it, and nobody else. The default is in zun-compute's state
+directory.
+""",
+    ),
+    cfg.StrOpt(
         "transport_url",
         secret=True,
         help="""

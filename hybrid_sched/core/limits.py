@@ -131,7 +131,7 @@ def plan(host: HostShape, residents: Sequence[Resident]) -> Plan:
     rates = {aspect: _rates(host, residents, aspect, faults) for aspect in RATES}
     limits = {
         each.uuid: replace(
-            _of_declaration(each),
+            of_declaration(each.framework, each.declaration),
             cpus=cpus[each.uuid],
             **{str(aspect): by_uuid[each.uuid] for aspect, by_uuid in rates.items()},
         )
@@ -140,16 +140,19 @@ def plan(host: HostShape, residents: Sequence[Resident]) -> Plan:
     return Plan(limits, tuple(faults))
 
 
-def _of_declaration(resident: Resident) -> Limits:
-    """Give what follows from the declaration alone."""
-    declared = resident.declaration
+def of_declaration(framework: str, declared: Declaration) -> Limits:
+    """Give what follows from a declaration alone, whatever else is on the host: CPU quota, CPU weight and memory.
+
+    :param framework: that places the task.
+    :param declared: what the task declared.
+    """
     cores = simplest(Fraction(declared.cpus) * Fraction(declared.cpu_percent) / 100)
     weight = declared.cpu_shares or round(SHARES_A_CORE * Fraction(declared.cpus))
     memory_mb = declared.memory_mb or None
     return Limits(
         cpu_quota=cores or None,
         cpu_weight=min(MOST_SHARES, max(LEAST_SHARES, weight)) if weight else None,
-        memory_mb=memory_mb if resident.framework == CONTAINER else None,
+        memory_mb=memory_mb if framework == CONTAINER else None,
         memory_low_mb=memory_mb,
     )
 
@@ -185,21 +188,22 @@ def _own_cpus(
 ) -> dict[str, frozenset[int]]:
     """Give each dedicated task CPUs that no other has, on one NUMA node if that is possible."""
     free = set(host.cpus)
-    # Whoever has as many as it declared, and alone, keeps them; only then are the others served.
+    # One CPU is left at least for those that share.
+    kept = any(each.declaration.cpu_policy != "dedicated" for each in residents)
     own: dict[str, frozenset[int]] = {}
     waiting: list[Resident] = []
     for each in residents:
         if each.declaration.cpu_policy != "dedicated":
             continue
-        if each.cpus and len(each.cpus) == _count(each) and each.cpus <= free:
-            own[each.uuid] = each.cpus
-            free -= each.cpus
+        # Whoever has as many as it declared, and alone, keeps them; only then are the others served.
+        has = each.cpus or frozenset()
+        if len(has) == _count(each) <= len(free) - kept and has <= free:
+            own[each.uuid] = has
+            free -= has
         else:
             waiting.append(each)
     for each in waiting:
-        # One CPU is left at least for those that share.
-        sharers = any(other.declaration.cpu_policy != "dedicated" for other in residents)
-        if _count(each) > len(free) - sharers:
+        if _count(each) > len(free) - kept:
             faults.append(
                 f"{each.framework} task {each.uuid} declared {_count(each)} CPUs of its own and {len(free)} of the host are "
                 "free: it shares CPUs with others until some are. Move it, or a task with CPUs of its own."
@@ -239,7 +243,7 @@ def _rates(
     if available is not None and promised > available:
         faults.append(
             f"{aspect}: {promised} bytes/s are declared on the host and {available} can be had: every task gets "
-            f"{float(Fraction(available, promised)):.0%} of what it declared. Move a task, or correct the rated speed in [agent]."
+            f"{float(Fraction(available, promised)):.0%} of what it declared. Move a task, or correct the speed in [agent]."
         )
         declared = {
             uuid: rate and max(1, rate * available // promised) for uuid, rate in declared.items()

@@ -22,6 +22,9 @@ IO_STALL_FRACTION = "io_stall_fraction"
 #: Time over which the rates of a task are means, up to the moment of the report, in seconds.
 RATES_OVER_S = "rates_over_s"
 
+#: Counter of the processes of a task that the kernel ended because the task reached its memory limit; no rate is worked out.
+OOM_KILLS = "oom_kills"
+
 #: Counters that only grow, and the rate that two looks at one give.
 RATE_OF_COUNTER = {
     "cpu_s": CPU_CORES,

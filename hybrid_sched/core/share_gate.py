@@ -120,6 +120,12 @@ class Request:
     fault: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    answer: ShareAnswer | None
+    refusal: Refusal | None
+
+
 class ShareGate:
     """Judge requests against one snapshot.
 
@@ -148,8 +154,7 @@ class ShareGate:
         # Groups of hosts of which one has passed: on the others only room is to be looked at.
         open_groups: set[float] = set()
         # By pool and score; a ratio of integers is hashed much sooner than a fraction.
-        shares: dict[tuple[str, tuple[int, int]], ShareAnswer | None] = {}
-        share_refusals: dict[tuple[str, tuple[int, int]], Refusal | None] = {}
+        shares: dict[tuple[str, tuple[int, int]], _Judged] = {}
         admitted: list[str] = []
         refused: dict[str, Refusal] = {}
         for name in hosts:
@@ -172,24 +177,28 @@ class ShareGate:
                 pool = self._snapshot.pool_of(name)
                 score = host.score if host is not None else 1
                 group = pool.name, score.as_integer_ratio()
-                if group not in share_refusals:
-                    shares[group] = self._share_answer(pool, request, score)
-                    share_refusals[group] = _refusal_of(shares[group])
-                refusal = share_refusals[group]
+                if group not in shares:
+                    shares[group] = self._judge_share(pool, request, score)
+                refusal = shares[group].refusal
             if refusal is None:
                 admitted.append(name)
                 if row is not None:
                     open_groups.add(row[GROUP])
             else:
                 refused[name] = refusal
-        told = tuple(answer for answer in shares.values() if answer is not None)
+        told = tuple(each.answer for each in shares.values() if each.answer is not None)
         return Verdict(tuple(admitted), refused, told)
 
-    def _share_answer(self, pool: Pool, request: Request, score: Number) -> ShareAnswer | None:
+    def _judge_share(self, pool: Pool, request: Request, score: Number) -> _Judged:
         """Work it out once for all requests of one kind: they come from few flavors, many a snapshot."""
         ratio = score.as_integer_ratio()
         kind = (pool.name, ratio, request.framework, request.demand, request.count)
-        return self._snapshot.derive(("share", kind), lambda _: share_answer(pool, request, score))
+
+        def judge(_: Snapshot) -> _Judged:
+            answer = share_answer(pool, request, score)
+            return _Judged(answer, _refusal_of(answer))
+
+        return self._snapshot.derive(("share", kind), judge)
 
     def _unreported(self, name: str) -> Refusal | None:
         if self._allow_unreported:

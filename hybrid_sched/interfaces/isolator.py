@@ -21,7 +21,8 @@ class Ability:
     """What an isolator can hold on this host.
 
     :param aspects: those that it reads back and sets.
-    :param missing: a sentence for each aspect that it would hold but this kernel or back end cannot, by aspect.
+    :param missing: a sentence for each aspect that it would hold but this kernel or back end cannot, by aspect; one
+        that is in both is held in part.
     """
 
     aspects: frozenset[Aspect]
@@ -37,7 +38,7 @@ class Isolator(ABC):
     :param conf: options of the group ``[agent]``.
     """
 
-    #: The frameworks whose tasks it reaches; a single one where it can hold CPU weights, which the engine squeezes by framework.
+    #: The frameworks whose tasks it reaches; a single one where it can hold CPU weights, which are squeezed by framework.
     frameworks: frozenset[str]
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
@@ -54,8 +55,9 @@ class Isolator(ABC):
     def read(self) -> Mapping[str, Limits]:
         """Read back what holds each task now, by uuid, from where it takes effect rather than from what was asked for.
 
-        Of aspects that are not in :meth:`ability`, and where no limit is set, the field is None. A task that has nothing to be
-        limited now, such as a guest that is shut off, is left out.
+        Of aspects that are not in :meth:`ability`, and where no limit is set, the field is None. Where the parts of a task,
+        such as its disks, have limits of their own so that no one limit tells of all, it is 0, or an empty set of CPUs. A task
+        that has nothing to be limited now, such as a guest that is shut off, is left out.
 
         :raises IsolationError: when the back end cannot tell.
         """

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from oslo_config import cfg
 
 from hybrid_sched.core.cluster import Task
+from hybrid_sched.core.declaration import Declaration
 from hybrid_sched.core.hardware import Hardware
 
 
@@ -21,16 +22,21 @@ class SourceError(Exception):
 class SeenTask:
     """One guest or container as a source sees it now.
 
-    :param task: what it is and what it declared.
+    :param task: what it is and what of it a host's capacity is taken by.
     :param gauges: figures that hold now, by the names of :mod:`hybrid_sched.core.measures`.
-    :param counters: figures that only grow while it lives, by the names of ``RATE_OF_COUNTER``.
+    :param counters: figures that only grow while it lives, by the names of ``RATE_OF_COUNTER``, and ``OOM_KILLS``.
     :param life: of the counters. A task that was restarted has another one, and its counters begin anew.
+    :param declaration: all that it declared; None from a source that does not know.
+    :param backend_id: under which its back end made it, where the declaration is read from what an isolator may alter, so that
+        only the first reading counts. One that is made anew under its uuid has another; a restart leaves it as it is.
     """
 
     task: Task
     gauges: Mapping[str, float] = field(default_factory=dict)
     counters: Mapping[str, float] = field(default_factory=dict)
     life: str = ""
+    declaration: Declaration | None = None
+    backend_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """An isolator that reaches nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from hybrid_sched.interfaces.isolator import Isolator
+from hybrid_sched.core.limits import Aspect, Limits
+from hybrid_sched.interfaces.isolator import Ability, Isolator
 
 
 class NoopIsolator(Isolator):
-    """Reach nothing: for hosts whose tasks are left alone, and as an example of one."""
+    """Reach nothing: for hosts whose tasks are left alone, and as the smallest example of one."""
 
-    framework = ""
+    frameworks = frozenset()
 
-    def cpu_weights(self) -> Mapping[str, int]:
+    def ability(self) -> Ability:
+        """Hold nothing, and miss nothing."""
+        return Ability(frozenset(), {})
+
+    def read(self) -> Mapping[str, Limits]:
         """Give none."""
         return {}
 
-    def set_cpu_weight(self, uuid: str, weight: int) -> None:
+    def hold(self, uuid: str, limits: Limits, aspects: Collection[Aspect]) -> None:
         """Do nothing: every task is gone."""

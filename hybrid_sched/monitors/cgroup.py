@@ -109,6 +109,9 @@ def _version_1(groups: Mapping[str, Path], disks: Collection[str]) -> tuple[_Rea
             "cpu_throttled_s": lambda: _throttled_s(groups["cpu"]),
             "disk_read_bytes": lambda: transferred("Read"),
             "disk_write_bytes": lambda: transferred("Write"),
+            measures.OOM_KILLS: lambda: _fields(_text(groups["memory"] / "memory.oom_control"))[
+                "oom_kill"
+            ],
         },
     )
 
@@ -144,6 +147,7 @@ def _version_2(groups: Mapping[str, Path], disks: Collection[str]) -> tuple[_Rea
             "cpu_wait_s": wait_s,
             "disk_read_bytes": lambda: transferred("rbytes"),
             "disk_write_bytes": lambda: transferred("wbytes"),
+            measures.OOM_KILLS: lambda: _fields(_text(group / "memory.events"))["oom_kill"],
         },
     )
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -12,13 +13,14 @@ import requests
 from docker.errors import APIError, DockerException, NotFound
 from oslo_config import cfg
 
+from hybrid_sched.complaints import Complaints
 from hybrid_sched.control_groups import NotReachable
 from hybrid_sched.core import declaration, measures
 from hybrid_sched.core.cluster import CONTAINER, Task
+from hybrid_sched.core.declaration import Declaration
 from hybrid_sched.core.lifecycle import State
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
 from hybrid_sched.monitors import cgroup
-from hybrid_sched.monitors.complaints import Complaints
 from hybrid_sched.monitors.devices import physical_disks
 from hybrid_sched.monitors.times import unix_time
 from hybrid_sched.monitors.waits import ThreadWaits
@@ -26,6 +28,7 @@ from hybrid_sched.monitors.waits import ThreadWaits
 _ZUN_PREFIX = "zun-"
 _TIMEOUT_S = 10
 _CPU_SHARES_A_CORE = 1024
+_NO_LIMIT_BYTES = 2**62
 #: Docker's word for a container in each state of its life cycle; of others its own word is reported.
 _STATES = {
     "created": State.CLOSED,
@@ -91,13 +94,16 @@ class DockerSource(MonitorSource):
                 f"Docker cannot tell of container {container_id}: see 'docker inspect' there. "
                 + ("Its use is left out." if known else "It is left out.")
             )
-            return None if known is None else SeenTask(task=known.task)
+            return known and replace(known, gauges={}, counters={})
         gauges, counters = self._usage(inspected, complaints)
+        declared = declaration_of(inspected, complaints)
         return SeenTask(
-            task=task_of(inspected, complaints),
+            task=task_of(inspected, declared),
             gauges=gauges,
             counters=counters,
             life=f"{container_id}/{inspected['State'].get('StartedAt', '')}",
+            declaration=declared,
+            backend_id=container_id,
         )
 
     def _usage(
@@ -132,7 +138,7 @@ class DockerSource(MonitorSource):
         return gauges, counters
 
 
-def task_of(inspected: dict[str, Any], complaints: set[str]) -> Task:
+def declaration_of(inspected: dict[str, Any], complaints: set[str]) -> Declaration:
     """Read what a container of Zun declared.
 
     Zun tells Docker 1024 shares a core, and claims them rounded up to whole cores.
@@ -141,26 +147,42 @@ def task_of(inspected: dict[str, Any], complaints: set[str]) -> Task:
     :param complaints: takes a sentence about each label that cannot be used and is left out.
     """
     limits = inspected["HostConfig"]
-    name = inspected["Name"].lstrip("/")
-    status = inspected["State"]["Status"]
     reading = declaration.of_container(
         Fraction(limits.get("CpuShares") or 0, _CPU_SHARES_A_CORE),
-        (limits.get("Memory") or 0) // 2**20,
+        _declared_memory_mb(limits),
         inspected["Config"].get("Labels"),
     )
+    name = inspected["Name"].lstrip("/")
     for fault in reading.faults:
         complaints.add(f"Container {name}: {fault}. What cannot be read is left out.")
+    return reading.declaration
+
+
+def task_of(inspected: dict[str, Any], declared: Declaration) -> Task:
+    """Read what a container of Zun is.
+
+    :param inspected: the answer of Docker's inspect call.
+    :param declared: what it declared.
+    """
+    name = inspected["Name"].lstrip("/")
+    status = inspected["State"]["Status"]
     return Task(
         uuid=name.removeprefix(_ZUN_PREFIX),
         framework=CONTAINER,
-        demand=reading.declaration.resources,
-        promised=reading.declaration.promised,
+        demand=declared.resources,
+        promised=declared.promised,
         name=inspected["Config"].get("Hostname") or name,
         state=_STATES.get(status, status),
         created_at_s=unix_time(inspected.get("Created")),
         # A container moves by a stop and a start, which its owner has to allow.
-        movable=reading.declaration.relocate,
+        movable=declared.relocate,
     )
+
+
+def _declared_memory_mb(limits: dict[str, Any]) -> int:
+    """Read the limit of memory; Docker can take one away only by one that no host has."""
+    amount_bytes = limits.get("Memory") or 0
+    return 0 if amount_bytes >= _NO_LIMIT_BYTES else amount_bytes // 2**20
 
 
 def usage_of(

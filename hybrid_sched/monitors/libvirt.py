@@ -14,13 +14,14 @@ from xml.etree import ElementTree
 import libvirt
 from oslo_config import cfg
 
+from hybrid_sched.bounded import Bounded
+from hybrid_sched.complaints import Complaints
 from hybrid_sched.core import declaration, measures
 from hybrid_sched.core.cluster import HYPERVISOR, Task
+from hybrid_sched.core.declaration import Declaration
 from hybrid_sched.core.lifecycle import State
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SeenTask, SourceError
 from hybrid_sched.monitors import cgroup
-from hybrid_sched.monitors.bounded import Bounded
-from hybrid_sched.monitors.complaints import Complaints
 from hybrid_sched.monitors.times import unix_time
 
 _TIMEOUT_S = 10
@@ -72,7 +73,7 @@ class LibvirtSource(MonitorSource):
         self._complaints = Complaints()
         self._timeout_s = timeout_s
         # libvirt may wait for a guest's process for ever, and takes connections even when it is stuck itself.
-        self._bounded_look = Bounded(self._look, timeout_s, _HANGING_AT_MOST)
+        self._bounded = Bounded(timeout_s, _HANGING_AT_MOST)
         # Errors come as exceptions; libvirt would print them to stderr as well.
         libvirt.registerErrorHandler(lambda _context, _error: None, None)
 
@@ -80,7 +81,7 @@ class LibvirtSource(MonitorSource):
         """Look at the domains; a connection that broke is made anew the next time."""
         uri = self._conf.agent.libvirt_uri
         try:
-            return self._bounded_look()
+            return self._bounded(self._look)
         except TimeoutError:
             # The next look passes over the guest that this one waits for.
             self._connection = None
@@ -115,30 +116,29 @@ class LibvirtSource(MonitorSource):
                 continue
             # libvirt 9.0 gives a guest that is shut off the CPU time of libvirtd.
             use = statistics if domain.ID() >= 0 else {}
+            # The text comes from the local libvirtd, not from the guest.
+            described = ElementTree.fromstring(xml)  # noqa: S314
+            declared = declaration_of(described, complaints)
             tasks.append(
                 SeenTask(
-                    task=task_of(xml, state, complaints),
+                    task=task_of(described, state, declared),
                     gauges=gauges_of(use, time.time()),
                     counters={**counters_of(use), **(_throttled(domain) if use else {})},
                     life=_life(domain),
+                    declaration=declared,
                 )
             )
         self._complaints.tell(complaints)
         return Observation(tasks=tuple(tasks))
 
 
-def task_of(xml: str, state: str, complaints: set[str]) -> Task:
+def declaration_of(domain: ElementTree.Element, complaints: set[str]) -> Declaration:
     """Read what a guest declared; what Nova's flavor says counts before what libvirt was given.
 
-    :param xml: the domain.
-    :param state: where it is in its life.
+    :param domain: libvirt's description.
     :param complaints: takes a sentence about each extra spec that cannot be used and is left out.
     """
-    # The text comes from the local libvirtd, not from the guest.
-    domain = ElementTree.fromstring(xml)  # noqa: S314
     flavor = domain.find("metadata/{*}instance/{*}flavor")
-    name = domain.findtext("metadata/{*}instance/{*}name") or domain.findtext("name") or ""
-    uuid = domain.findtext("uuid") or ""
     vcpus = None if flavor is None else flavor.findtext("{*}vcpus")
     memory_mb = None if flavor is None else flavor.findtext("{*}memory")
     specs = [] if flavor is None else flavor.findall("{*}extraSpecs/{*}extraSpec")
@@ -148,18 +148,34 @@ def task_of(xml: str, state: str, complaints: set[str]) -> Task:
         {spec.get("name", ""): spec.text or "" for spec in specs},
     )
     for fault in reading.faults:
-        complaints.add(f"Guest {name} ({uuid}): {fault}. What cannot be read is left out.")
+        complaints.add(
+            f"Guest {_name(domain)} ({domain.findtext('uuid')}): {fault}. What cannot be read is left out."
+        )
+    return reading.declaration
+
+
+def task_of(domain: ElementTree.Element, state: str, declared: Declaration) -> Task:
+    """Read what a guest is.
+
+    :param domain: libvirt's description.
+    :param state: where it is in its life.
+    :param declared: what it declared.
+    """
     return Task(
-        uuid=uuid,
+        uuid=domain.findtext("uuid") or "",
         framework=HYPERVISOR,
-        demand=reading.declaration.resources,
-        promised=reading.declaration.promised,
-        name=name,
+        demand=declared.resources,
+        promised=declared.promised,
+        name=_name(domain),
         state=state,
         created_at_s=unix_time(domain.findtext("metadata/{*}instance/{*}creationTime")),
         # Live migration is for guests that run.
-        movable=reading.declaration.relocate and state in {State.RUNNING, State.PAUSED},
+        movable=declared.relocate and state in {State.RUNNING, State.PAUSED},
     )
+
+
+def _name(domain: ElementTree.Element) -> str:
+    return domain.findtext("metadata/{*}instance/{*}name") or domain.findtext("name") or ""
 
 
 def _state_of(domain: Any, statistics: Mapping[str, Any]) -> str:

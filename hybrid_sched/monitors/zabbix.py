@@ -14,9 +14,9 @@ from oslo_config import cfg
 from zabbix_utils import Getter
 from zabbix_utils.exceptions import ModuleBaseException
 
+from hybrid_sched.complaints import Complaints
 from hybrid_sched.core import measures
 from hybrid_sched.interfaces.monitor import MonitorSource, Observation, SourceError
-from hybrid_sched.monitors.complaints import Complaints
 from hybrid_sched.monitors.devices import physical_disks, uplinks
 
 _SECTOR_BYTES = 512

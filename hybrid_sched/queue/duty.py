@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -57,7 +58,8 @@ class QueueDuty:
         packers = PoolPackers(conf, None if nova is None else nova.aggregates)
         planner = QueuePlanner(cluster, store, packers)
         self.runner = QueueRunner(conf, store, launchers, planner, term)
-        self.endpoints = (QueueEndpoint(TaskQueue(store, term, resolver(launchers))),)
+        queue = TaskQueue(store, term, resolver(launchers))
+        self.endpoints = (QueueEndpoint(queue, PlannedOutlook(self.runner, planner)),)
 
     def start(self) -> None:
         """Begin."""
@@ -87,6 +89,26 @@ class QueueDuty:
                 LOG.exception(
                     "A round of the queue failed; the next one goes on from the database."
                 )
+
+
+class PlannedOutlook:
+    """What is expected of tasks, from the newest plan.
+
+    :param runner: has the newest plan.
+    :param planner: estimates durations.
+    """
+
+    def __init__(self, runner: QueueRunner, planner: QueuePlanner) -> None:
+        self._runner = runner
+        self._planner = planner
+
+    def waits(self) -> Mapping[str, str]:
+        """Give a sentence for each task that waits."""
+        return self._runner.newest_plan.waits
+
+    def estimate(self, task: QueuedTask) -> str:
+        """Say how long a task is expected to run."""
+        return self._planner.estimate(task, time.time()).text
 
 
 def launchers_of(conf: cfg.ConfigOpts) -> dict[str, Launcher]:

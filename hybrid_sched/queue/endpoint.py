@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import oslo_messaging
 
-from hybrid_sched.core.queued import TaskState
+from hybrid_sched.core.queued import QueuedTask, TaskState
 from hybrid_sched.db import DatabaseError
 from hybrid_sched.db.terms import Deposed
 from hybrid_sched.queue.document import MOST_TASKS
@@ -30,18 +30,30 @@ _Call = TypeVar("_Call", bound=Callable[..., Any])
 _told: Callable[[_Call], _Call] = oslo_messaging.expected_exceptions(Deposed, DatabaseError)
 
 
+class Outlook(Protocol):
+    """What the engine expects of the tasks that have not ended."""
+
+    def waits(self) -> Mapping[str, str]:
+        """Give a sentence for each task that waits, by uuid, as the newest plan says it."""
+
+    def estimate(self, task: QueuedTask) -> str:
+        """Say how long a task is expected to run, and from what that is known."""
+
+
 class QueueEndpoint:
     """The calls of the topic ``hybrid-sched-engine``, version 1.0, that are about declared tasks.
 
     Each answers ``{"faults": [sentence, ...]}`` when something that it was given cannot be used.
 
     :param queue: the leader's.
+    :param outlook: what is expected of its tasks.
     """
 
     target = oslo_messaging.Target(version=bus.VERSION)
 
-    def __init__(self, queue: TaskQueue) -> None:
+    def __init__(self, queue: TaskQueue, outlook: Outlook) -> None:
         self._queue = queue
+        self._outlook = outlook
 
     @_told
     def submit_tasks(self, _context: Wire, tasks: object) -> Wire:
@@ -96,19 +108,23 @@ class QueueEndpoint:
             )
         except BadMessage as fault:
             return {"faults": [str(fault)]}
-        return {"tasks": [queued_task_to_wire(replace(task, spec={}, after=())) for task in found]}
+        waits = self._outlook.waits()
+        return {"tasks": [_shown(replace(task, spec={}, after=()), waits) for task in found]}
 
     @_told
     def task(self, _context: Wire, uuid: object) -> Wire:
         """Give one task with everything.
 
-        :returns: ``{"task"}``, None when there is none.
+        :returns: ``{"task", "estimate"}``, how long it runs; the task is None when there is none.
         """
         try:
             found = self._queue.get(wire.uuid(uuid, "uuid"))
         except BadMessage as fault:
             return {"faults": [str(fault)]}
-        return {"task": None if found is None else queued_task_to_wire(found)}
+        if found is None:
+            return {"task": None}
+        estimate = "" if found.state.is_final else self._outlook.estimate(found)
+        return {"task": _shown(found, self._outlook.waits()), "estimate": estimate}
 
     @_told
     def cancel_task(self, _context: Wire, uuid: object) -> Wire:
@@ -121,6 +137,13 @@ class QueueEndpoint:
         except BadMessage as fault:
             return {"faults": [str(fault)]}
         return {"task": None if found is None else queued_task_to_wire(found)}
+
+
+def _shown(task: QueuedTask, waits: Mapping[str, str]) -> Wire:
+    """Write a task with why it waits now; what is in the database was true when it last changed."""
+    if task.state is TaskState.WAITING and (text := waits.get(task.uuid)):
+        task = replace(task, text=text)
+    return queued_task_to_wire(task)
 
 
 def _states(value: object) -> list[TaskState]:

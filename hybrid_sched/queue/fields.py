@@ -190,6 +190,13 @@ def number_of(above: float, most: float) -> Reader:
     return read
 
 
+def flag(value: object, where: str) -> bool:
+    """Read true or false."""
+    if not isinstance(value, bool):
+        raise BadField(f"{where}: {shown(value)} is neither true nor false: give one of them")
+    return value
+
+
 def duration(value: object, where: str) -> float:
     """Read a length of time: seconds as a number, or such as ``90s``, ``2m``, ``1h30m``, ``1d``.
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from hybrid_sched.core.cluster import Snapshot
-from hybrid_sched.core.durations import NEWEST, Durations, ends_at_s
+from hybrid_sched.core.durations import NEWEST, Durations, Estimate, ends_at_s
 from hybrid_sched.core.queue_order import order_queue
 from hybrid_sched.core.queue_plan import NamedPacker, plan_queue
 from hybrid_sched.core.queue_room import Occupant
@@ -75,22 +75,33 @@ class QueuePlanner:
         before = {uuid for task in waiting for uuid in task.after}
         states |= self._history.states_of(sorted(before - states.keys()))
         order = order_queue(waiting, states, now_s)
-        if now_s >= self._durations_due_s:
-            self._durations_due_s = now_s + _HISTORY_PERIOD_S
-            self._durations = Durations(self._history.ended_durations(NEWEST))
+        durations = self._newest_durations(now_s)
         snapshot, _ = self._cluster.snapshot()
         plan = plan_queue(
             snapshot,
             [task for task in order.ready if task.uuid not in blocked],
             self._occupants([task for task in tasks if task.host], snapshot, now_s),
             self._packers.of(snapshot, now_s),
-            self._durations.of,
+            durations.of,
             now_s,
             self._holds,
         )
         self._holds = plan.holds
         waits = {**plan.waits, **order.waits, **blocked}
         return Round(replace(plan, waits=waits), {**order.impossible, **order.expired})
+
+    def estimate(self, task: QueuedTask, now_s: float) -> Estimate:
+        """Estimate how long a task runs; any thread may ask.
+
+        :raises DatabaseError: when the database cannot be used.
+        """
+        return self._newest_durations(now_s).of(task)
+
+    def _newest_durations(self, now_s: float) -> Durations:
+        if now_s >= self._durations_due_s:
+            self._durations = Durations(self._history.ended_durations(NEWEST))
+            self._durations_due_s = now_s + _HISTORY_PERIOD_S
+        return self._durations
 
     def _occupants(
         self, launched: Sequence[QueuedTask], snapshot: Snapshot, now_s: float

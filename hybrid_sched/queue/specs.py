@@ -13,6 +13,7 @@ from hybrid_sched.queue.fields import (
     BadField,
     Field,
     Reader,
+    flag,
     integer_of,
     list_of,
     map_of,
@@ -99,6 +100,7 @@ _FIELDS: dict[str, dict[str, Field]] = {
         "user_data": Field(_user_data),
         "metadata": Field(map_of(_metadata_key, text_of(255), _MOST_ENTRIES)),
         "security_groups": Field(list_of(_NAME, _MOST_ENTRIES)),
+        "keep": Field(flag),
     },
     CONTAINER: {
         "image": Field(name_of(least=2), required=True),
@@ -112,6 +114,7 @@ _FIELDS: dict[str, dict[str, Field]] = {
         "availability_zone": Field(_zone),
         "image_driver": Field(one_of("docker", "glance")),
         "image_pull_policy": Field(one_of("always", "ifnotpresent", "never")),
+        "keep": Field(flag),
     },
 }
 

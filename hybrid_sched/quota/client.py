@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -31,6 +32,8 @@ LOG = log.getLogger(__name__)
 _CALL_TIMEOUT_S = 10
 _DECISIONS_WAITING = 2000
 _DECISIONS_A_MESSAGE = 100
+#: Between two looks whether any wait.
+_DECISIONS_PERIOD_S = 0.2
 #: Of those sent last, for an engine that takes over; more than one writes at once.
 _DECISIONS_TOLD_AGAIN = 200
 #: What an engine has had for so long is written, or the database is away for longer than it can wait for.
@@ -84,7 +87,7 @@ class QuotaClient:
         self._silent_since_s: float | None = None
         self._first_wait_over = False
         self._closing = threading.Event()
-        self._decisions: queue.Queue[Callable[[], Decision]] = queue.Queue(_DECISIONS_WAITING)
+        self._decisions: deque[Callable[[], Decision]] = deque()
         self._reservations: queue.Queue[_Asked] = queue.Queue(_RESERVATIONS_WAITING)
         self.decisions_dropped = 0
         askers = [self._ask_reservations] * _RESERVATIONS_AT_ONCE
@@ -107,16 +110,12 @@ class QuotaClient:
 
         :param decision: gives it; called in the background, so that a request does not wait for its record.
         """
-        while True:
-            try:
-                self._decisions.put_nowait(decision)
-                return
-            except queue.Full:
-                try:
-                    self._decisions.get_nowait()
-                    self.decisions_dropped += 1
-                except queue.Empty:
-                    continue
+        # The other side looks by itself: to wake it would cost each request more than to append.
+        self._decisions.append(decision)
+        if len(self._decisions) > _DECISIONS_WAITING:
+            with contextlib.suppress(IndexError):
+                self._decisions.popleft()
+                self.decisions_dropped += 1
 
     def reserve(
         self, request: Request, pools: Sequence[str], timeout_s: float, *, patient: bool
@@ -233,15 +232,13 @@ class QuotaClient:
                 if term is not None and again:
                     self._send(engine, again)
                 term = newest
-            try:
-                batch = [self._decisions.get(timeout=1.0)]
-            except queue.Empty:
+            batch: list[Callable[[], Decision]] = []
+            with contextlib.suppress(IndexError):
+                while len(batch) < _DECISIONS_A_MESSAGE:
+                    batch.append(self._decisions.popleft())
+            if not batch:
+                self._closing.wait(_DECISIONS_PERIOD_S)
                 continue
-            while len(batch) < _DECISIONS_A_MESSAGE:
-                try:
-                    batch.append(self._decisions.get_nowait())
-                except queue.Empty:
-                    break
             wire = [decision_to_wire(decision()) for decision in batch]
             self._send(engine, wire)
             told += [(time.monotonic(), each) for each in wire]

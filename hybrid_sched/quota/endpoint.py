@@ -22,6 +22,7 @@ from hybrid_sched.quota.engine import Engine, NotReady
 from hybrid_sched.quota.hypotheses import Hypotheses
 from hybrid_sched.quota.statistics import HostRecord
 from hybrid_sched.rpc import bus, wire
+from hybrid_sched.rpc.isolation import isolation_to_wire
 from hybrid_sched.rpc.messages import (
     LONGEST_NAME,
     BadMessage,
@@ -34,6 +35,7 @@ from hybrid_sched.rpc.messages import (
     task_to_wire,
 )
 from hybrid_sched.rpc.snapshots import change_to_wire, snapshot_to_wire
+from hybrid_sched.version import version_string
 
 LOG = log.getLogger(__name__)
 
@@ -192,6 +194,10 @@ class EngineEndpoint:
             for (pool, framework), tasks in self._engine.relief_candidates().items()
         ]
 
+    def about(self, _context: Wire) -> Wire:
+        """Give the version of the quota service, and by how many seconds clocks are ahead for which reports are refused."""
+        return {"version": version_string(), "refused_clocks": self._engine.refused_clocks()}
+
     def hosts(self, _context: Wire, names: Sequence[str] | None = None) -> list[Wire]:
         """Give what is known of each host.
 
@@ -217,6 +223,8 @@ class EngineEndpoint:
             "memory_kind": report.hardware.memory_kind,
             "fresh": bool(host and host.fresh),
             "age_s": round(age_s, 1),
+            "clock_offset_s": round(record.clock_offset_s, 3),
+            "version": report.version,
             "capacity": _amounts(report.capacity.declared()),
             "used": {
                 name: _amounts(used.declared())
@@ -226,6 +234,7 @@ class EngineEndpoint:
             "measured": dict(report.measured),
             "squeezed": {name: number_to_wire(factor) for name, factor in report.squeezed.items()},
             "faults": list(report.faults),
+            "isolation": isolation_to_wire(report.isolation),
             "tasks": [
                 {**task_to_wire(task), "measured": dict(report.task_measured.get(task.uuid, {}))}
                 for task in record.tasks.values()

@@ -313,6 +313,11 @@ class Engine:
             records = self._statistics.records().values()
             return [(record, self._statistics.age_s(record)) for record in records]
 
+    def refused_clocks(self) -> dict[str, float]:
+        """Give the clock offsets, in seconds, of hosts whose last report was refused for them."""
+        with self._lock:
+            return dict(self._statistics.refused_clocks)
+
     def score_of(self, host: str) -> HostScore | None:
         """Give the score of a host and the row that it comes from; None for an unknown host."""
         with self._lock:

@@ -102,7 +102,9 @@ class Hypotheses:
             raise BadMessage(f"flavor: {fault}") from None
         for flavor in flavors:
             if name in {flavor.name, flavor.uuid}:
-                return flavor.demand
+                if flavor.reading.faults:
+                    raise BadMessage(f"flavor: {name}: {flavor.reading.text}")
+                return flavor.reading.declaration.resources
         raise BadMessage(f"flavor: {name!r} is unknown to Nova: see `openstack flavor list --all`")
 
 

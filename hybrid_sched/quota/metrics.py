@@ -46,6 +46,17 @@ class EngineCollector(Collector):
         for record, report_age_s in self._engine.records():
             age.add_metric([record.report.host], report_age_s)
         yield age
+        for name, text in (
+            ("applied", "Limits that an agent set because something was new"),
+            ("repaired", "Limits that an agent set again because something else had changed them"),
+        ):
+            limits = CounterMetricFamily(
+                f"hybrid_sched_{name}_limits", text, labels=["host", "aspect"]
+            )
+            for record, _ in self._engine.records():
+                for aspect, count in getattr(record.report.isolation, name).items():
+                    limits.add_metric([record.report.host, aspect], count)
+            yield limits
         yield CounterMetricFamily(
             "hybrid_sched_accepted_reports",
             "Reports that were taken in",

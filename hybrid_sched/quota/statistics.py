@@ -14,6 +14,9 @@ from hybrid_sched.rpc.task_figures import TaskFigures
 
 #: CPU time is counted in ticks, so that a short period may show a little more than there is.
 _CPU_TOLERANCE = 1.1
+_CLOCK_REASONS = frozenset({"late", "clock_jump"})
+#: Until Placement has told which hosts there are, anybody may report under any name.
+_MOST_CLOCKS = 1000
 
 
 class ReportRefused(ValueError):
@@ -34,11 +37,13 @@ class HostRecord:
     :param report: its last report.
     :param received_at_s: when it came, by the engine's monotonic clock.
     :param tasks: its tasks; those of a framework whose source failed are the ones known before.
+    :param clock_offset_s: how far the host's clock was ahead of the engine's when it came, less its time on the way.
     """
 
     report: HostReport
     received_at_s: float
     tasks: Mapping[str, Task]
+    clock_offset_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ class Statistics:
         #: Hosts that report tasks with a reduced CPU weight.
         self.squeezed: set[str] = set()
         self.refusals: Counter[str] = Counter()
+        #: Clock offsets, in seconds, of hosts whose last report was refused for them.
+        self.refused_clocks: dict[str, float] = {}
 
     def accept(self, report: HostReport) -> HostRecord:
         """Take in a report.
@@ -87,13 +94,18 @@ class Statistics:
         refused = self._why_not(report) or (held and _why_not_after(held.report, report))
         if refused:
             self.refusals[refused.reason] += 1
+            if refused.reason in _CLOCK_REASONS:
+                self._note_clock(report)
             raise refused
         tasks = {task.uuid: task for task in report.tasks}
         if held is not None and report.unknown_frameworks:
             for task in held.tasks.values():
                 if task.framework in report.unknown_frameworks:
                     tasks.setdefault(task.uuid, task)
-        record = self._records[report.host] = HostRecord(report, self._now_s(), tasks)
+        self.refused_clocks.pop(report.host, None)
+        offset_s = report.sampled_at_s - self._clock_s()
+        record = HostRecord(report, self._now_s(), tasks, offset_s)
+        self._records[report.host] = record
         self._records.move_to_end(report.host)
         if report.squeezed:
             self.squeezed.add(report.host)
@@ -128,6 +140,12 @@ class Statistics:
     def age_s(self, record: HostRecord) -> float:
         """Tell how old a record is, by the engine's own clock."""
         return self._now_s() - record.received_at_s
+
+    def _note_clock(self, report: HostReport) -> None:
+        self.refused_clocks.pop(report.host, None)
+        while len(self.refused_clocks) >= _MOST_CLOCKS:
+            del self.refused_clocks[next(iter(self.refused_clocks))]
+        self.refused_clocks[report.host] = report.sampled_at_s - self._clock_s()
 
     def _older_than(self, age_s: float) -> Iterator[HostRecord]:
         limit_s = self._now_s() - age_s

@@ -18,6 +18,7 @@ from hybrid_sched.core.hardware import UNKNOWN, Hardware
 from hybrid_sched.core.resources import Number, Resources
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.rpc import wire
+from hybrid_sched.rpc.isolation import IsolationReport, isolation_from_wire, isolation_to_wire
 from hybrid_sched.rpc.task_figures import TaskFigures
 from hybrid_sched.rpc.wire import BadMessage, Wire, number_to_wire
 
@@ -64,7 +65,9 @@ class HostReport:
     :param task_measured: figures of tasks, by the task's uuid, then by name.
     :param squeezed: factor, below 1, by which the CPU weights of a framework's tasks are reduced now.
     :param faults: a sentence for each source or isolator that failed.
+    :param isolation: how the limits of its tasks are held.
     :param unknown_frameworks: those whose tasks could not be listed; they are not in ``tasks``.
+    :param version: of the agent; empty from one that does not tell it.
     """
 
     host: str
@@ -80,7 +83,9 @@ class HostReport:
     task_measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     squeezed: Mapping[str, Number] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+    isolation: IsolationReport = field(default_factory=IsolationReport)
     unknown_frameworks: tuple[str, ...] = ()
+    version: str = ""
 
 
 def report_to_wire(report: HostReport) -> Wire:
@@ -102,7 +107,9 @@ def report_to_wire(report: HostReport) -> Wire:
         "task_measured": _table_to_wire(report.task_measured),
         "squeezed": {name: number_to_wire(factor) for name, factor in report.squeezed.items()},
         "faults": list(report.faults),
+        "isolation": isolation_to_wire(report.isolation),
         "unknown_frameworks": list(report.unknown_frameworks),
+        "version": report.version,
     }
 
 
@@ -180,7 +187,9 @@ def _report_from_wire(fields: Mapping[str, Any], tasks: tuple[Task, ...]) -> Hos
             for name, factor in squeezed.items()
         },
         faults=_texts(fields, "faults", LONGEST_TEXT),
+        isolation=isolation_from_wire(fields.get("isolation", {}), "isolation"),
         unknown_frameworks=_texts(fields, "unknown_frameworks", LONGEST_NAME),
+        version=wire.text(fields.get("version", ""), "version", LONGEST_NAME, may_be_empty=True),
     )
 
 

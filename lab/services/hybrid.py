@@ -13,6 +13,7 @@ from lab.layout import CONTROL_IP, Host, Lab
 from lab.processes import ProcessTable, StepFailed
 from lab.services.common import DURABLE_QUEUES, once, run, service_account
 from lab.services.nova import CPU_ALLOCATION_RATIO, RESERVED_MEMORY_MB
+from lab.services.zun import declared_path
 
 #: Guests' whole share is kept free for them, so that the demo can show a refusal.
 LENDING = "hypervisor:0,container:1"
@@ -64,8 +65,11 @@ def prepare(lab: Lab) -> None:
     once(lab, "hybrid-sched-sync", lambda: run(lab, "hybrid-sched-sync", command))
 
 
-def configure_agent(lab: Lab, host: Host) -> None:
-    """Write the configuration of the agent on one host."""
+def configure_agent(lab: Lab, host: Host, **options: object) -> None:
+    """Write the configuration of the agent on one host.
+
+    :param options: of the group ``[agent]`` that differ from the lab's.
+    """
     ini.write(
         lab.config(host.name, "hybrid-sched.conf"),
         {
@@ -76,8 +80,11 @@ def configure_agent(lab: Lab, host: Host) -> None:
                 "period_s": 2,
                 "state_path": lab.folder("data", host.name, "hybrid-sched"),
                 "docker_url": "unix:///run/docker/docker.sock",
+                "declared_path": declared_path(lab, host),
+                "isolation_period_s": 5,
                 "cpu_allocation_ratio": CPU_ALLOCATION_RATIO,
                 "reserved_memory_mb": RESERVED_MEMORY_MB,
+                **options,
             },
         },
     )

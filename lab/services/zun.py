@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 from lab import ini
 from lab.layout import CONTROL_IP, Host, Lab
@@ -22,6 +23,11 @@ from lab.services.nova import RESERVED_MEMORY_MB
 KURYR_URL = "http://127.0.0.1:23750"
 
 
+def declared_path(lab: Lab, host: Host) -> Path:
+    """Give the folder in which Zun's driver tells the agent of a host what containers declared."""
+    return lab.folder("hosts", host.name, "zun", "declared")
+
+
 def _common(lab: Lab) -> dict[str, dict[str, object]]:
     return {
         "DEFAULT": {
@@ -32,6 +38,7 @@ def _common(lab: Lab) -> dict[str, dict[str, object]]:
             "image_driver_list": "docker",
             "default_image_driver": "docker",
             "container_driver": "docker" if lab.stock else "hybrid_docker",
+            "capsule_driver": "docker" if lab.stock else "hybrid_docker",
         },
         "api": {
             "host_ip": CONTROL_IP,
@@ -82,6 +89,10 @@ def configure_compute(lab: Lab, host: Host) -> None:
         "host": host.name,
         "my_ip": host.ip,
         "state_path": lab.folder("hosts", host.name, "zun"),
+    }
+    sections["hybrid_sched"] = {
+        **sections["hybrid_sched"],
+        "declared_path": declared_path(lab, host),
     }
     sections["docker"]["docker_data_root"] = lab.folder("hosts", host.name, "docker")
     sections["oslo_concurrency"] = {"lock_path": lab.folder("hosts", host.name, "lock")}

@@ -96,6 +96,7 @@ class Site:
             "host": host,
             "sources": "host",
             "isolators": "noop",
+            "watchers": "noop",
             "period_s": PERIOD_S,
             "state_path": self.directory,
             **options,

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import docker
@@ -34,11 +36,20 @@ class Dockerd:
     """One daemon with one image, a busybox.
 
     :param directory: for all of its data; short, since there are sockets in it.
+    :param storage_driver: how it keeps its images.
+    :param settings: of its ``daemon.json``.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        storage_driver: str = "vfs",
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
         self._directory = directory
-        self._cgroup = f"hybrid-test-{os.getpid()}"
+        self._storage_driver = storage_driver
+        self._settings = settings or {}
+        self.cgroup = f"hybrid-test-{os.getpid()}"
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"unix://{directory}/docker.sock"
         self.client: docker.APIClient | None = None
@@ -56,9 +67,23 @@ class Dockerd:
 
     def start(self) -> None:
         """Start it, wait until it answers, and import the image."""
+        # The machine's own settings are for another daemon. Containers outlive it, as on hosts of Zun.
+        settings = {"live-restore": True, **self._settings}
+        (self._directory / "daemon.json").write_text(json.dumps(settings))
+        self._launch()
+        self.client = docker.APIClient(base_url=self.url, timeout=30)
+        self.client.import_image_from_data(_busybox(), repository=IMAGE)
+
+    def restart(self) -> None:
+        """Stop the daemon and start it again; containers go on meanwhile."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(_STOP_TIMEOUT_S)
+        self._launch()
+
+    def _launch(self) -> None:
+        """Start the daemon and wait until it answers."""
         directory = self._directory
-        # The machine's own settings are for another daemon.
-        (directory / "daemon.json").write_text("{}")
         with (directory / "dockerd.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -67,7 +92,10 @@ class Dockerd:
                     *("--exec-root", str(directory / "exec")),
                     *("--config-file", str(directory / "daemon.json")),
                     *("--bridge=none", "--iptables=false", "--ip-masq=false"),
-                    *("--storage-driver=vfs", f"--cgroup-parent=/{self._cgroup}"),
+                    *(
+                        f"--storage-driver={self._storage_driver}",
+                        f"--cgroup-parent=/{self.cgroup}",
+                    ),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -75,8 +103,6 @@ class Dockerd:
                 start_new_session=True,
             )
         wait_until(self._answers, "dockerd answers", 60)
-        self.client = docker.APIClient(base_url=self.url, timeout=30)
-        self.client.import_image_from_data(_busybox(), repository=IMAGE)
 
     def run(self, name: str, *command: str, **limits: object) -> str:
         """Start a container without network and give its identifier."""
@@ -99,10 +125,24 @@ class Dockerd:
 
     def cpu_weight(self, container_id: str) -> int:
         """Read the weight that the kernel has: CPU shares, or the weight that they give with cgroup v2."""
-        for mount, file in (("cpu", "cpu.shares"), ("unified", "cpu.weight"), ("", "cpu.weight")):
-            path = Path("/sys/fs/cgroup") / mount / self._cgroup / container_id / file
+        return int(
+            self.kernel_limit(
+                container_id,
+                ("cpu", "cpu.shares"),
+                ("unified", "cpu.weight"),
+                ("", "cpu.weight"),
+            )
+        )
+
+    def kernel_limit(self, container_id: str, *places: tuple[str, str]) -> str:
+        """Read what the kernel has, from the first file that is there.
+
+        :param places: mount of a hierarchy below ``/sys/fs/cgroup`` and name of a file, of each version of control groups.
+        """
+        for mount, file in places:
+            path = Path("/sys/fs/cgroup") / mount / self.cgroup / container_id / file
             if path.exists():
-                return int(path.read_text())
+                return path.read_text().strip()
         raise AssertionError(f"no cgroup of container {container_id}")
 
     def stop(self) -> None:
@@ -152,7 +192,7 @@ class Dockerd:
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
         for mount in sorted((each for each in mounts if each.startswith(own)), reverse=True):
             subprocess.run(["umount", "--lazy", mount], check=False)
-        for group in Path("/sys/fs/cgroup").glob(f"**/{self._cgroup}"):
+        for group in Path("/sys/fs/cgroup").glob(f"**/{self.cgroup}"):
             group.rmdir()
 
 

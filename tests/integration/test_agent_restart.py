@@ -235,6 +235,7 @@ def test_a_second_agent_of_the_host_waits_until_the_first_has_ended(
             "host": host,
             "sources": "host",
             "isolators": "noop",
+            "watchers": "noop",
             "period_s": PERIOD_S,
             "state_path": site.directory,
         },
@@ -272,11 +273,12 @@ def test_orders_to_squeeze_are_taken_over_the_bus(site: Site, host: str, consume
     assert "Traceback" not in agent.log_text()
 
 
-def test_an_isolator_that_is_not_there_ends_a_start_with_one_sentence(
-    site: Site, host: str
+@pytest.mark.parametrize("kind", ["isolators", "watchers"])
+def test_a_plug_in_that_is_not_there_ends_a_start_with_one_sentence(
+    site: Site, host: str, kind: str
 ) -> None:
-    agent = site.agent(host, isolators="noop,rack")
+    agent = site.agent(host, **{kind: "noop,rack"})
     wait_until(lambda: agent.process.poll() is not None, "it has ended", 60)
     assert agent.process.returncode == 1
-    assert "[agent] isolators: there is no plug-in 'rack'" in agent.log_text()
+    assert f"[agent] {kind}: there is no plug-in 'rack'" in agent.log_text()
     assert agent.log_text().count("\n") == 1

@@ -3,81 +3,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from libvirt_host import NAMESPACES, why_not
+from guest_host import Host, running
 from waiting import wait_until
 
 pytestmark = pytest.mark.timeout(90)
 
-_GUEST = """
-<domain type="qemu">
-  <name>{name}</name>
-  <memory unit="MiB">64</memory>
-  <vcpu>1</vcpu>
-  <os><type arch="x86_64">hvm</type><boot dev="hd"/></os>
-  <devices>
-    <disk type="file" device="disk">
-      <driver name="qemu" type="raw"/><source file="{disk}"/><target dev="vda" bus="virtio"/>
-    </disk>
-    <interface type="ethernet">
-      <target dev="tap-{name}"/><model type="virtio"/>
-    </interface>
-  </devices>
-</domain>"""
-
-
-class Host:
-    def __init__(self, process: subprocess.Popen[str], directory: Path) -> None:
-        self._process = process
-        self._directory = directory
-
-    def ask(self, *command: str) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(json.dumps(command), file=self._process.stdin, flush=True)
-        answer = json.loads(self._process.stdout.readline())
-        assert not isinstance(answer, dict) or "failed" not in answer, answer
-        return answer
-
-    def start(self, name: str) -> None:
-        disk = self._directory / f"{name}.raw"
-        disk.write_bytes(bytes(2**20))
-        self.ask("define", _GUEST.format(name=name, disk=disk))
-        self.ask("virsh", "start", name)
-
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
-    reason = why_not()
-    if reason is not None:
-        pytest.skip(reason)
-    with (tmp_path / "host.log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                *NAMESPACES,
-                sys.executable,
-                str(Path(__file__).with_name("libvirt_host.py")),
-                str(tmp_path),
-            ],
-            env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-    try:
-        yield Host(process, tmp_path)
-    finally:
-        process.kill()
-        process.wait()
+    with running(tmp_path) as made:
+        yield made
 
 
 def test_use_of_a_guest_is_seen_from_the_guest_and_its_next_life_differs(host: Host) -> None:
@@ -131,3 +70,32 @@ def test_a_guest_whose_process_hangs_does_not_hide_the_others_for_long(host: Hos
     wait_until(
         lambda: "disk_read_bytes" in host.ask("look")["one"]["counters"], "the guest goes on"
     )
+
+
+def test_starts_ends_and_changes_of_guests_are_told_also_after_a_restart_of_libvirt(
+    host: Host,
+) -> None:
+    told: list[list[str]] = []
+
+    def tells(kind: str, uuid: str = "") -> bool:
+        told.extend(host.ask("watched"))
+        return [kind, uuid] in told
+
+    host.ask("watch")
+    wait_until(lambda: tells("listening"), "it listens")
+    uuid = host.start("one")
+    spare = host.disk("spare")
+    for happens in ((), ("restart_libvirtd",)):
+        told.clear()
+        if happens:
+            host.ask(*happens)
+            wait_until(lambda: tells("listening"), "it listens again")
+        for command in (
+            ("blkdeviotune", "one", "vda", "--read-bytes-sec", "1000000", "--live"),
+            ("attach-disk", "one", spare, "sdb", "--targetbus", "usb", "--live"),
+            ("destroy", "one"),
+            ("start", "one"),
+        ):
+            told.clear()
+            host.ask("virsh", *command)
+            wait_until(lambda: tells("changed", uuid), f"{command} is told")

@@ -6,9 +6,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kernel_files import PID, KernelFiles
+from kernel_files import PID, KernelFiles, write
 
-from hybrid_sched.control_groups import UNIFIED, NotReachable, groups_of
+from hybrid_sched.control_groups import (
+    UNIFIED,
+    NotReachable,
+    controllers,
+    groups_of,
+    mount_points,
+    oom_kills,
+)
 
 _ID = "c0ffee" * 10
 _CONTROLLERS = ("cpu,cpuacct", "memory")
@@ -90,3 +97,45 @@ def test_a_process_that_has_ended_is_not_reachable(kernel: KernelFiles) -> None:
     kernel.mount("cgroup2", kernel.groups, "/", "rw")
     with pytest.raises(NotReachable, match="process 4711 cannot be looked at"):
         groups_of(PID, _ID, kernel.proc)
+
+
+def test_a_scope_whose_dashes_systemd_has_escaped_is_found(kernel: KernelFiles) -> None:
+    name = r"machine-qemu\x2d1\x2dinstance\x2d00000001.scope"
+    kernel.process(f"0::/machine.slice/{name}/libvirt/emulator")
+    kernel.mount("cgroup2", kernel.groups, "/", "rw")
+    folder = kernel.groups / "machine.slice" / name
+    folder.mkdir(parents=True)
+    assert groups_of(PID, "qemu-1-", kernel.proc) == {UNIFIED: folder}
+    with pytest.raises(NotReachable):
+        groups_of(PID, "qemu-11-", kernel.proc)
+
+
+def test_the_mounts_of_controllers_are_told(kernel: KernelFiles) -> None:
+    kernel.mount("cgroup", kernel.groups / "cpu,cpuacct", "/", "rw,cpu,cpuacct")
+    kernel.mount("cgroup2", kernel.groups / "unified", "/", "rw")
+    points = mount_points(kernel.proc)
+    assert points["cpu"] == points["cpuacct"] == kernel.groups / "cpu,cpuacct"
+    assert points[UNIFIED] == kernel.groups / "unified"
+    with pytest.raises(NotReachable):
+        mount_points(kernel.proc / "nothing")
+
+
+def test_kills_for_want_of_memory_are_counted_by_either_version(tmp_path: Path) -> None:
+    (tmp_path / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")
+    (tmp_path / "memory.events").write_text("low 0\nmax 9\noom 2\noom_kill 1\n")
+    assert oom_kills({"memory": tmp_path, UNIFIED: tmp_path / "unified"}) == 3
+    assert oom_kills({UNIFIED: tmp_path}) == 1
+    for nothing in ({}, {UNIFIED: tmp_path / "off"}):
+        with pytest.raises(NotReachable, match="no memory controller"):
+            oom_kills(nothing)
+
+
+def test_controllers_are_in_the_version_that_has_them(kernel: KernelFiles) -> None:
+    kernel.mount("cgroup", kernel.groups / "cpu,cpuacct", "/", "rw,cpu,cpuacct")
+    kernel.mount("cgroup2", kernel.groups / "hidden", "/", "rw")
+    assert controllers(kernel.proc) | {"rw": 1} == {"cpu": 1, "cpuacct": 1, "rw": 1}
+    kernel.mount("cgroup2", kernel.groups / "unified", "/", "rw")
+    write(kernel.groups / "unified" / "cgroup.controllers", "memory io\n")
+    found = controllers(kernel.proc)
+    assert (found["cpu"], found["memory"], found["io"]) == (1, 2, 2)
+    assert "cpuset" not in found

@@ -11,7 +11,11 @@ from hybrid_sched import loading
 from hybrid_sched.loading import PluginNotFound
 
 #: Nova and Zun cannot be imported into one process; their suites load these.
-_OF_NOVA_OR_ZUN = {"nova.api.extra_spec_validators", "zun.container.driver"}
+_OF_NOVA_OR_ZUN = {
+    "nova.api.extra_spec_validators",
+    "zun.capsule.driver",
+    "zun.container.driver",
+}
 
 
 _LOAD_ALL = """

@@ -14,6 +14,7 @@ from typing import Any
 
 import oslo_messaging
 from cliff.app import App
+from cliff.command import Command
 from cliff.commandmanager import CommandManager
 from oslo_config import cfg
 
@@ -39,6 +40,7 @@ class ManageApp(App):
         )
         self._connecting = threading.Lock()
         self._transport: oslo_messaging.RPCTransport | None = None
+        self._unusable = ""
 
     def build_option_parser(
         self, description: str | None, version: str | None, argparse_kwargs: Any = None
@@ -73,7 +75,21 @@ class ManageApp(App):
         try:
             cfg.CONF(arguments, project="hybrid-sched", prog=self.NAME)
         except cfg.Error as error:
-            raise ManageError(f"{error}. Name a readable file with --config-file.") from None
+            # Told when the command runs: what it means for the exit code is the command's to say.
+            self._unusable = f"{error}. Name a readable file with --config-file."
+
+    def require_configuration(self) -> None:
+        """See that the configuration could be read.
+
+        :raises ManageError: when it could not.
+        """
+        if self._unusable:
+            raise ManageError(self._unusable)
+
+    def prepare_to_run_command(self, cmd: Command) -> None:
+        """Let no command run without its configuration, but those that tell of it themselves."""
+        if not getattr(cmd, "tells_of_configuration", False):
+            self.require_configuration()
 
     def ask(self, method: str, **arguments: Any) -> Any:
         """Call the quota service.

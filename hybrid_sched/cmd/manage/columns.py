@@ -74,6 +74,33 @@ class Names(FormattableColumn[Sequence[str]]):
         return ", ".join(self._value)
 
 
+class Limit(FormattableColumn[Any]):
+    """The value of a limit: a number, exact, a list of CPUs, or none."""
+
+    def human_readable(self) -> str:
+        """Show CPUs with commas between, and no limit in a word."""
+        if self._value is None:
+            return "none"
+        return (
+            ",".join(map(str, self._value)) if isinstance(self._value, list) else str(self._value)
+        )
+
+    def machine_readable(self) -> Any:
+        """Give it as it is; None for no limit."""
+        return self._value
+
+
+class Events(FormattableColumn[Sequence[Mapping[str, Any]]]):
+    """What happened to tasks."""
+
+    def human_readable(self) -> str:
+        """Show each in a line, with its time in UTC."""
+        return "\n".join(
+            f"{Moment(each['at_s']).human_readable()} {each['kind']} {each['uuid']}"
+            for each in self._value
+        )
+
+
 class Reasons(FormattableColumn[Mapping[str, str]]):
     """A reason for each host."""
 

@@ -11,7 +11,7 @@ from cliff.lister import Lister
 from cliff.show import ShowOne
 
 from hybrid_sched.cmd.manage.app import ManageError
-from hybrid_sched.cmd.manage.columns import Amount, Figures, Names
+from hybrid_sched.cmd.manage.columns import Amount, Events, Figures, Names
 from hybrid_sched.core.cluster import CONTAINER, FRAMEWORKS, HYPERVISOR
 
 
@@ -54,6 +54,8 @@ class ShowHost(ShowOne):
                 f"No report of host {parsed_args.host!r} is known: check hybrid-sched-agent there, and its [agent] host."
             )
         row = rows[0]
+        # An engine of an earlier release does not tell.
+        isolation = row.get("isolation", {})
         tasks = "\n".join(
             f"{task['uuid']} {task['framework']} {task.get('name', '')} {task.get('state', '')}: "
             f"{Figures(task['measured']).human_readable() or 'nothing measured'}"
@@ -73,6 +75,12 @@ class ShowHost(ShowOne):
             "Used besides": Figures(row["other"]),
             "Measured": Figures(row["measured"]),
             "CPU weight factors": Figures(row["squeezed"]),
+            "Isolation": isolation.get("mode") or "not told",
+            "Limits applied": Figures(isolation.get("applied", {})),
+            "Limits repaired": Figures(isolation.get("repaired", {})),
+            "Limits pending": Figures(isolation.get("pending", {})),
+            "Limits not held": Names(isolation.get("missing", [])),
+            "Events": Events(isolation.get("events", [])),
             "Faults": Names(row["faults"]),
             "Tasks": tasks,
         }

@@ -48,6 +48,11 @@ class TaskCalls:
             found += self._tasks(uuids=list(uuids[start : start + _UUIDS_A_CALL]))
         return sorted(found, key=lambda task: task.position)
 
+    def estimate(self, uuid: str) -> str:
+        """Say how long a task is expected to run, and from what that is known; empty for one that has ended."""
+        text: str = self._ask("task", uuid=uuid).get("estimate", "")
+        return text
+
     def find(self, wanted: str, states: Collection[str] | None = None) -> QueuedTask:
         """Find one task.
 

@@ -27,7 +27,7 @@ from hybrid_sched.rpc.wire import resources_to_wire
 
 COLUMNS = (
     *("Name", "UUID", "Framework", "State", "Priority", "Host"),
-    *("Waits/Reason", "Estimate"),
+    *("Waits/Reason", "Duration"),
 )
 _UNFINISHED = [state for state in TaskState if state not in FINAL_STATES]
 _TIMES_SENT = 2
@@ -125,7 +125,8 @@ class ShowTask(ShowOne):
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Ask the quota service."""
-        task = TaskCalls(self.app).find(parsed_args.task)
+        calls = TaskCalls(self.app)
+        task = calls.find(parsed_args.task)
         fields = {
             **dict(zip(COLUMNS, cells(task), strict=True)),
             "Demand": Figures(resources_to_wire(task.demand)),
@@ -136,6 +137,7 @@ class ShowTask(ShowOne):
             "Submitted": OptionalMoment(task.submitted_at_s),
             "Deadline": OptionalMoment(task.deadline_s),
             "Stop after": Duration(task.stop_after_s),
+            "Estimate": calls.estimate(task.uuid),
             "Attempts": task.attempts,
             "Not before": OptionalMoment(task.not_before_s or None),
             "Server": task.server,

@@ -55,6 +55,7 @@ class PlacementCloud:
     """
 
     def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
         self._auth = token_endpoint.Token(endpoint, "admin")
         self._writer = adapter.Adapter(
             session.Session(auth=self._auth),
@@ -85,6 +86,20 @@ class PlacementCloud:
             },
         )
         return provider
+
+    def inventories(self, provider: str) -> dict[str, Any]:
+        answer = self._writer.get(f"/resource_providers/{provider}/inventories").json()
+        return dict(answer["inventories"])
+
+    def put_inventories(self, provider: str, inventories: dict[str, Any]) -> None:
+        """Replace all inventories of a provider, as the driver of a compute service does."""
+        self._writer.put(
+            f"/resource_providers/{provider}/inventories",
+            json={
+                "resource_provider_generation": self.generation(provider),
+                "inventories": inventories,
+            },
+        )
 
     def remove_host(self, provider: str) -> None:
         self._writer.delete(f"/resource_providers/{provider}")

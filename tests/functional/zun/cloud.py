@@ -11,7 +11,6 @@ import zun.conf
 from keystoneauth1 import adapter, session, token_endpoint
 from oslo_utils import timeutils, uuidutils
 from placement.tests.functional.fixtures.placement import PlacementFixture
-from quota_service import QuotaService
 from zun import objects
 from zun.scheduler.client import report
 from zun.tests.unit.db import base
@@ -53,8 +52,6 @@ class CloudTest(base.DbTestCase):
         )
         patch.start()
         self.addCleanup(patch.stop)
-        self.quota = QuotaService(zun.conf.CONF)
-        self.addCleanup(self.quota.close)
 
     def set(self, name: str, value: object, group: str | None) -> None:
         zun.conf.CONF.set_override(name, value, group=group)

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import pytest
+import zun.conf
 from cloud import CAPACITY, CloudTest
 from oslo_utils import uuidutils
-from quota_service import left_out
+from quota_service import QuotaService, left_out
 from zun import objects
 from zun.common import exception
 from zun.scheduler.client.query import SchedulerClient
@@ -21,6 +22,8 @@ class ContainerCloudTest(CloudTest):
 
     def setUp(self) -> None:
         super().setUp()
+        self.quota = QuotaService(zun.conf.CONF)
+        self.addCleanup(self.quota.close)
         ours = ["HybridShareFilter", "CrossFillOrderFilter"]
         enabled = [name for name in ours if name not in left_out()]
         self.enable("ComputeFilter", *enabled)

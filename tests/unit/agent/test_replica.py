@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from hybrid_sched.agent.clock import Instant
 from hybrid_sched.agent.rates import Counters, Look
+from hybrid_sched.agent.records import FirstSight, Record
 from hybrid_sched.agent.replica import (
     DamagedReplica,
     Replica,
@@ -24,8 +25,19 @@ from hybrid_sched.agent.replica import (
     from_bytes,
     to_bytes,
 )
-from hybrid_sched.agent.state import Order, Squeeze, State, Totals
+from hybrid_sched.agent.state import (
+    Order,
+    Squeeze,
+    State,
+    Totals,
+    state_from_json,
+    state_to_json,
+)
+from hybrid_sched.core.declaration import Declaration
 from hybrid_sched.core.hardware import Hardware
+from hybrid_sched.core.lifecycle import State as TaskState
+from hybrid_sched.core.limits import Aspect, Limits
+from hybrid_sched.rpc.isolation import OOM_KILL, HostEvent
 
 FULL = State(
     boot_id="life",
@@ -37,6 +49,25 @@ FULL = State(
     },
     order=Order(3, {"container": Fraction(1, 3)}, Instant("kernel", 11.0)),
     squeezes={"docker": Squeeze(Fraction(1, 2), {"c": 1024})},
+    first_sights={
+        "c": FirstSight("id", Declaration(Fraction(1, 2), 64, state=TaskState.CLOSED, net_in_bps=5))
+    },
+    records={
+        "docker": {
+            "c": Record(
+                made="id",
+                before=Limits(cpus=frozenset({3, 1})),
+                touched=frozenset({Aspect.CPUS, Aspect.CPU_QUOTA}),
+                life="2",
+                confirmed=frozenset({Aspect.CPU_QUOTA}),
+                held=Limits(cpu_quota=Fraction(1, 3)),
+                settled=Limits(cpu_quota=Fraction(33333, 100000)),
+            )
+        }
+    },
+    applied={"cpus": 1},
+    repaired={"cpu_quota": 2},
+    events=(HostEvent("c", OOM_KILL, 12.5),),
     unsent=({"sequence": 6, "host": "a"}, {"sequence": 7, "host": "a"}),
 )
 
@@ -58,6 +89,15 @@ def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
     replica.update(lambda _: FULL)
     replica.close()
     assert opened(tmp_path / "new" / "directory").state == FULL
+
+
+def test_what_an_earlier_release_did_not_write_is_empty() -> None:
+    written = state_to_json(FULL)
+    for name in ("first_sights", "records", "applied", "repaired", "events"):
+        del written[name]
+    assert state_from_json(written) == replace(
+        FULL, first_sights={}, records={}, applied={}, repaired={}, events=()
+    )
 
 
 def test_a_first_start_begins_a_life_of_its_own(tmp_path: Path) -> None:

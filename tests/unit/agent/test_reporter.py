@@ -46,7 +46,7 @@ class Looks:
 
     def look(self, after_s: float = 10.0) -> Findings:
         self.clock.advance(after_s)
-        findings = self._reporter.look(self.state)
+        findings = self._reporter.sum_up(self._reporter.look(self.state), self.state)
         self.state = replace(self.state, totals=findings.totals, looks=findings.looks)
         return findings
 

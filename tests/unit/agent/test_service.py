@@ -2,35 +2,18 @@
 from __future__ import annotations
 
 import threading
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from agents import Clock, Told, Weights, conf
+from agents import Clock, conf
 
 from hybrid_sched.agent.replica import Replica
-from hybrid_sched.agent.reporter import Reporter
-from hybrid_sched.agent.service import AgentEndpoint, look_around
+from hybrid_sched.agent.service import AgentEndpoint
 from hybrid_sched.agent.squeeze import Squeezer
-from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
+from hybrid_sched.core.cluster import CONTAINER
 from hybrid_sched.interfaces.monitor import Observation
 
 TOTALS = Observation(cpus=4, memory_mb=4096)
-
-
-def test_a_report_tells_what_is_squeezed_and_all_that_failed(tmp_path: Path) -> None:
-    docker, libvirt = Weights(c=1024), Weights(HYPERVISOR, g=1024)
-    libvirt.away = True
-    replica = Replica(tmp_path, "a")
-    squeezer = Squeezer(conf(), [("docker", docker), ("libvirt", libvirt)], replica, Clock())
-    squeezer.take_order(1, {CONTAINER: "1/2", HYPERVISOR: "1/2"})
-    (tmp_path / "a.json.new").mkdir()  # stands in the way of every write
-    sources = [("host", Told(TOTALS)), ("zabbix", Told("gone."))]
-    report = look_around(replica, squeezer, Reporter(conf(), sources)).report
-    assert report.squeezed == {CONTAINER: Fraction(1, 2)}
-    assert docker.weights == {"c": 512}
-    assert [line.split(":")[0] for line in report.faults] == ["zabbix", "libvirt", "state"]
-    assert report.cpus == 4
 
 
 @pytest.fixture
@@ -40,7 +23,7 @@ def wake() -> threading.Event:
 
 @pytest.fixture
 def endpoint(tmp_path: Path, wake: threading.Event) -> AgentEndpoint:
-    return AgentEndpoint(wake, Squeezer(conf(), [], Replica(tmp_path, "a"), Clock()))
+    return AgentEndpoint(wake.set, Squeezer(conf(), [], Replica(tmp_path, "a"), Clock()))
 
 
 def test_an_order_wakes_the_agent_and_its_renewal_does_not(

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_sched.agent.replica import Replica
-from hybrid_sched.agent.squeeze import LEAST_WEIGHT, Squeezer, target
+from hybrid_sched.agent.squeeze import Squeezer, target
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
+from hybrid_sched.core.limits import LEAST_SHARES, Aspect
+from hybrid_sched.interfaces.isolator import Ability
 from hybrid_sched.rpc.messages import BadMessage
 
 
@@ -31,7 +33,7 @@ class Site:
         if self.replica is not None:
             self.replica.close()
         self.replica = Replica(self._directory, "a")
-        named = [(f"of-{isolator.framework}", isolator) for isolator in self.isolators]
+        named = [(f"of-{'-'.join(each.frameworks)}", each) for each in self.isolators]
         self.squeezer = Squeezer(conf(**self._options), named, self.replica, self.clock)
 
     def order(self, term: object = 1, **factors: object) -> bool:
@@ -212,6 +214,41 @@ def test_somebody_elses_change_is_mended_logged_and_the_original_comes_back(
     assert docker.weights["one"] == 1024
 
 
+def test_a_task_without_a_weight_has_the_kernels(site: Site, docker: Weights) -> None:
+    docker.weights["none"] = None
+    site.order(container="1/2")
+    site.apply()
+    assert docker.weights["none"] == 512
+    site.order()
+    site.apply()
+    assert docker.weights["none"] == 1024
+
+
+def test_isolators_that_cannot_hold_the_weights_of_one_framework_are_passed_over(
+    tmp_path: Path, docker: Weights
+) -> None:
+    rates, both, none = Weights(c=1024), Weights(c=1024), Weights(c=1024)
+    rates.able = Ability(frozenset({Aspect.NET_IN}), {})
+    both.frameworks = frozenset({CONTAINER, HYPERVISOR})
+    none.frameworks = frozenset()
+    site = Site(tmp_path, rates, both, none, docker)
+    site.order(container="1/2")
+    told = site.squeezer.apply()
+    assert (told.faults, dict(told.factors)) == ((), {CONTAINER: Fraction(1, 2)})
+    assert docker.weights["one"] == 512
+    assert rates.weights == both.weights == none.weights == {"c": 1024}
+
+
+def test_weights_that_a_host_cannot_hold_are_a_fault_with_its_sentence(
+    site: Site, docker: Weights
+) -> None:
+    docker.able = Ability(frozenset(), {Aspect.CPU_WEIGHT: "no cpu controller."})
+    site.order(container="1/2")
+    told = site.squeezer.apply()
+    assert (told.faults, dict(told.factors)) == (("of-container: no cpu controller.",), {})
+    assert docker.weights["one"] == 1024
+
+
 def test_an_isolator_that_fails_stops_no_other_and_is_caught_up(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -250,13 +287,46 @@ def test_one_task_that_is_refused_keeps_no_other_and_the_factor_is_not_claimed(
     assert docker.weights["one"] == 512
 
 
+def test_the_planned_weight_is_reduced_and_given_back_and_what_is_not_planned_waits(
+    site: Site, docker: Weights
+) -> None:
+    site.order(container="1/2")
+    site.squeezer.apply({"one": 4096, "two": None})
+    assert docker.weights == {"one": 2048, "two": 1024, "three": 3}
+    site.squeezer.apply({"one": 4096, "two": None, "three": 100})
+    assert docker.weights == {"one": 2048, "two": 1024, "three": 50}
+    site.order()
+    site.squeezer.apply({})
+    assert docker.weights == {"one": 4096, "two": 2048, "three": 100}
+
+
+def test_of_two_isolators_that_can_hold_the_same_weights_the_first_one_does(
+    tmp_path: Path, docker: Weights
+) -> None:
+    class Kernel(Weights):
+        """It sees what Docker has set."""
+
+        weights = property(lambda _self: docker.weights, lambda *_: None)
+
+    kernel = Kernel()
+    isolators = [("docker", docker), ("cgroup", kernel)]
+    squeezer = Squeezer(conf(), isolators, Replica(tmp_path, "a"), Clock())
+    squeezer.take_order(1, {CONTAINER: "1/2"})
+    for _ in range(2):
+        squeezer.apply()
+        assert (docker.weights["one"], kernel.sets) == (512, 0)
+    docker.away = True
+    squeezer.apply()
+    assert kernel.sets == 0
+
+
 @given(st.integers(1, 262144), st.fractions(0, 1).filter(bool))
 def test_a_target_lies_between_the_least_weight_and_the_original(
     original: int, factor: Fraction
 ) -> None:
     weight = target(original, factor)
-    assert min(original, LEAST_WEIGHT) <= weight <= original
+    assert min(original, LEAST_SHARES) <= weight <= original
     assert (
-        weight == LEAST_WEIGHT or abs(weight - original * factor) <= Fraction(1, 2) or original == 1
+        weight == LEAST_SHARES or abs(weight - original * factor) <= Fraction(1, 2) or original == 1
     )
     assert target(original, 1) == original

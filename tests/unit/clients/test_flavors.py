@@ -8,7 +8,7 @@ import requests_mock
 
 from hybrid_sched.clients.nova import Flavor, NovaClient
 from hybrid_sched.clients.session import ServiceFault
-from hybrid_sched.core.resources import Resources
+from hybrid_sched.core.declaration import of_flavor
 
 FLAVORS = "http://compute/flavors/detail"
 
@@ -20,17 +20,18 @@ def flavor(name: str, uuid: str, **changes: Any) -> dict[str, Any]:
 def test_all_pages_of_flavors_are_read_private_ones_included(
     wire: requests_mock.Mocker, nova_client: NovaClient
 ) -> None:
+    rate = {"hybrid:net_in_bps": "1MB/s"}
     more = [{"rel": "next", "href": "http://compute/flavors/detail?marker=1"}]
     wire.get(
         FLAVORS,
         [
             {"json": {"flavors": [flavor("m1.small", "1")], "flavors_links": more}},
-            {"json": {"flavors": [flavor("Größe 2", "two", vcpus=4)]}},
+            {"json": {"flavors": [flavor("Größe 2", "two", vcpus=4, extra_specs=rate)]}},
         ],
     )
     assert nova_client.flavors() == (
-        Flavor("m1.small", "1", Resources(vcpu=2, memory_mb=512)),
-        Flavor("Größe 2", "two", Resources(vcpu=4, memory_mb=512)),
+        Flavor("m1.small", "1", of_flavor(2, 512, {})),
+        Flavor("Größe 2", "two", of_flavor(4, 512, {"hybrid:net_in_bps": "1MB/s"})),
     )
     first, second = wire.request_history
     assert first.qs == {"is_public": ["none"]}

@@ -55,7 +55,7 @@ def test_guests_that_found_no_host_are_read(
         "changes-since": ["2026-10-19t12:00:00z"],
         "limit": ["1000"],
     }
-    assert asked.headers["OpenStack-API-Version"] == "compute 2.59"
+    assert asked.headers["OpenStack-API-Version"] == "compute 2.61"
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_nova_may_use_the_authentication_of_placement(wire: requests_mock.Mocker
     client = make_nova_client(made)
     assert client is not None
     assert client.aggregates() == ()
-    assert wire.request_history[0].headers["OpenStack-API-Version"] == "compute 2.59"
+    assert wire.request_history[0].headers["OpenStack-API-Version"] == "compute 2.61"
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,19 @@ tasks:
 """
 
 
+class FakeOutlook:
+    """What a plan says, as values."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, str] = {}
+
+    def waits(self) -> dict[str, str]:
+        return self.said
+
+    def estimate(self, task: QueuedTask) -> str:
+        return f"about 40 s, from 7 tasks of kind {task.kind}"
+
+
 class Site:
     """The queue, its database and the command."""
 
@@ -54,6 +67,8 @@ class Site:
         self.queue = TaskQueue(
             self.store, self.term, lambda task: replace(task, demand=Resources(vcpu=1))
         )
+
+        self.outlook = FakeOutlook()
 
     def __call__(self, *arguments: str) -> Any:
         return self._manage("task", *arguments)
@@ -76,7 +91,9 @@ def site(manage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     made = Site(manage, tmp_path)
     transport = bus.transport(cfg.CONF, "fake:/")
     # Beside another endpoint, as in the engine.
-    server = bus.server(transport, bus.ENGINE_TOPIC, "test", object(), QueueEndpoint(made.queue))
+    server = bus.server(
+        transport, bus.ENGINE_TOPIC, "test", object(), QueueEndpoint(made.queue, made.outlook)
+    )
     server.start()
     yield made
     server.stop()
@@ -94,7 +111,7 @@ def test_tasks_are_created_and_listed(site: Site) -> None:
         "Priority": 5,
         "Host": "",
         "Waits/Reason": "It has arrived and waits to be planned.",
-        "Estimate": 90.0,
+        "Duration": 90.0,
     }
     assert tasks["worker-2"].after == (tasks["seed"].uuid,)
     site.set("seed", state=TaskState.DONE)

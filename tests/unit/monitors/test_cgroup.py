@@ -37,6 +37,7 @@ _V2_IO = """8:0 rbytes=4096 wbytes=8192 rios=1 wios=2 dbytes=0 dios=0
 8:16 rbytes=1 wbytes=2 rios=1 wios=1 dbytes=7 dios=1
 """
 _NETWORK = {"net_in_bytes": 1010, "net_out_bytes": 303}
+_KILLS = {"oom_kills": 3}
 _CPU = {"cpu_throttled_s": 0.75, "cpu_wait_s": 1.25}
 _DISK = {"disk_read_bytes": 4097, "disk_write_bytes": 8194}
 
@@ -65,6 +66,10 @@ class Kernel(KernelFiles):
             self.groups / "memory" / path / "memory.stat",
             f"inactive_file 5\ntotal_inactive_file {30 * 2**20}\n",
         )
+        write(
+            self.groups / "memory" / path / "memory.oom_control",
+            "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n",
+        )
         write(self.groups / "blkio" / path / "blkio.throttle.io_service_bytes_recursive", _V1_BLKIO)
 
     def fill_v2(self, path: str) -> None:
@@ -80,6 +85,7 @@ class Kernel(KernelFiles):
         )
         write(group / "memory.current", f"{100 * 2**20}\n")
         write(group / "memory.stat", f"anon 1\ninactive_file {30 * 2**20}\n")
+        write(group / "memory.events", "low 0\nhigh 0\nmax 9\noom 4\noom_kill 3\n")
         write(group / "io.stat", _V2_IO)
 
     def usage(self) -> tuple[dict[str, float], dict[str, float]]:
@@ -103,7 +109,7 @@ def test_version_1_is_read_even_with_an_empty_version_2_beside_it(kernel: Kernel
     kernel.fill_v1(f"docker/{_ID}")
     gauges, counters = kernel.usage()
     assert gauges == {"memory_used_mb": 70}
-    assert counters == {"cpu_s": 2.5, "cpu_throttled_s": 0.75, **_DISK, **_NETWORK}
+    assert counters == {"cpu_s": 2.5, "cpu_throttled_s": 0.75, **_DISK, **_KILLS, **_NETWORK}
 
 
 def test_version_2_is_read(kernel: Kernel) -> None:
@@ -112,7 +118,7 @@ def test_version_2_is_read(kernel: Kernel) -> None:
     kernel.fill_v2(f"system.slice/docker-{_ID}.scope")
     gauges, counters = kernel.usage()
     assert gauges == {"memory_used_mb": 70}
-    assert counters == {"cpu_s": 2.5, **_CPU, **_DISK, **_NETWORK}
+    assert counters == {"cpu_s": 2.5, **_CPU, **_DISK, **_KILLS, **_NETWORK}
 
 
 def test_a_container_whose_cpu_time_is_not_counted_here_is_not_reachable(kernel: Kernel) -> None:

@@ -9,6 +9,7 @@ import logging
 import threading
 import urllib.parse
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from kernel_files import write
 from source_options import options
 
 from hybrid_sched.core.cluster import CONTAINER, Task
+from hybrid_sched.core.declaration import Declaration
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.interfaces.monitor import SeenTask, SourceError
 from hybrid_sched.monitors import cgroup
 from hybrid_sched.monitors import docker as docker_module
-from hybrid_sched.monitors.docker import DockerSource, task_of
+from hybrid_sched.monitors.docker import DockerSource, declaration_of, task_of
 from hybrid_sched.monitors.waits import ThreadWaits
 
 # A number that no process has: the largest of Linux is 2^22.
@@ -150,6 +152,11 @@ def test_every_container_of_zun_is_listed_with_its_claim(emulator: Emulator) -> 
     ]
 
 
+def test_a_limit_of_memory_that_was_taken_away_is_no_claim(emulator: Emulator) -> None:
+    emulator.containers["zun-one"]["HostConfig"]["Memory"] = 2**63 - 4096
+    assert tasks(source(emulator.url))["one"].task.demand.memory_mb == 1
+
+
 def test_only_containers_of_zun_are_asked_for_those_that_stopped_too(emulator: Emulator) -> None:
     source(emulator.url).collect()
     (query,) = [urllib.parse.parse_qs(query) for query in emulator.asked if "filters" in query]
@@ -197,7 +204,8 @@ def test_rates_are_labels_and_a_bad_one_is_left_out_and_named_once(
     ],
 )
 def test_a_container_is_where_its_life_cycle_has_it(status: str, state: str) -> None:
-    assert task_of(container("zun-one", 1024, 64, status), set()).state == state
+    inspected = container("zun-one", 1024, 64, status)
+    assert task_of(inspected, declaration_of(inspected, set())).state == state
 
 
 _V1_STATISTICS = {
@@ -342,7 +350,7 @@ def test_one_container_that_cannot_be_read_keeps_its_claim_and_hides_no_other(
     emulator.broken.add("zun-one")
     for _ in range(2):
         now = tasks(made)
-        assert now["one"] == SeenTask(task=before["one"].task)
+        assert now["one"] == replace(before["one"], gauges={}, counters={})
         assert now["two"] == before["two"]
     assert caplog.messages == [
         "Docker cannot tell of container zun-one: see 'docker inspect' there. Its use is left out."
@@ -396,5 +404,14 @@ def test_a_container_may_move_only_where_its_owner_allows_it(
     labels: dict[str, str] | None, movable: bool
 ) -> None:
     inspected = container("zun-one", 1024, 64, "running", labels)
-    task = task_of({**inspected, "Created": "2026-11-26T01:22:13.5Z"}, set())
+    inspected["Created"] = "2026-11-26T01:22:13.5Z"
+    task = task_of(inspected, declaration_of(inspected, set()))
     assert (task.movable, task.created_at_s) == (movable, 1795656133.5)
+
+
+def test_all_that_a_container_declared_is_told_with_its_identifier(emulator: Emulator) -> None:
+    labels = {"hybrid:cpu_percent": "50", "hybrid:net_in_bps": "7"}
+    emulator.containers = {"zun-one": container("zun-one", 1536, 64, "running", labels)}
+    seen = tasks(source(emulator.url))["one"]
+    assert seen.declaration == Declaration(Fraction(3, 2), 64, cpu_percent=50, net_in_bps=7)
+    assert seen.backend_id == "zun-one"

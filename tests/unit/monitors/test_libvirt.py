@@ -14,6 +14,7 @@ import pytest
 from source_options import options
 
 from hybrid_sched.core.cluster import HYPERVISOR, Task
+from hybrid_sched.core.declaration import Declaration
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.interfaces.monitor import SeenTask, SourceError
 from hybrid_sched.monitors import libvirt as source_module
@@ -133,6 +134,9 @@ def test_every_guest_is_listed_with_what_it_declared(uri: str) -> None:
             promised=Resources(vcpu=1, memory_mb=64),
         ),
     ]
+    of_nova, of_another = (each.declaration for each in seen(source(uri)))
+    assert of_nova == Declaration(2, 512, relocate=True, **rates)
+    assert of_another == Declaration(1, 64, relocate=True)
 
 
 @pytest.mark.parametrize("text", ["plenty", "-1", "1.5", ""])

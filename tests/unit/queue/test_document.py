@@ -188,7 +188,7 @@ def test_all_faults_are_named_with_place_and_remedy() -> None:
         f"tasks[0].prio: this field is unknown: {known}",
         "tasks[0].count: 0 is out of range: give 1 to 10000",
         "tasks[0].server.flavour: this field is unknown: the fields are flavor, image, networks, availability_zone, "
-        "key_name, user_data, metadata, security_groups",
+        "key_name, user_data, metadata, security_groups, keep",
         "tasks[0].server.flavor: it is missing: add it",
         "tasks[0].server.image: 5 is not a string: write it in quotes",
         "tasks[1].name: it is missing: add it",

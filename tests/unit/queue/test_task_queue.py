@@ -42,6 +42,19 @@ def box(name: str, **changes: Any) -> QueuedTask:
     return guest(name, framework="container", **{"spec": BOX, **changes})
 
 
+class FakeOutlook:
+    """What a plan says, as values."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, str] = {}
+
+    def waits(self) -> dict[str, str]:
+        return self.said
+
+    def estimate(self, task: QueuedTask) -> str:
+        return f"about 40 s, from 7 tasks of kind {task.kind}"
+
+
 class Desk:
     """An endpoint whose queue knows one flavor."""
 
@@ -50,7 +63,8 @@ class Desk:
         self.store = TaskStore(database)
         self.resolved: list[str] = []
         self.queue = TaskQueue(self.store, self.term, self._resolve, most=5, clock=lambda: NOW_S)
-        self.endpoint = QueueEndpoint(self.queue)
+        self.outlook = FakeOutlook()
+        self.endpoint = QueueEndpoint(self.queue, self.outlook)
 
     def _resolve(self, task: QueuedTask) -> QueuedTask:
         self.resolved.append(task.name)
@@ -123,7 +137,7 @@ def test_when_one_cannot_be_taken_none_is(desk: Desk) -> None:
     )
     assert faults == [
         "b.server.disk: this field is unknown: the fields are flavor, image, networks, availability_zone, key_name, user_data, "
-        "metadata, security_groups",
+        "metadata, security_groups, keep",
         "b.server.image: it is missing: add it",
         "c.container.cpu: '1' is not a number: write it without quotes and units",
         "c.name: 'c' is no name of a container: give 2 to 255 letters, digits and _ . -, a letter or digit first",
@@ -222,3 +236,31 @@ def test_an_old_leader_takes_nothing_on(desk: Desk, database: Database) -> None:
     with pytest.raises(Deposed):
         desk.queue.cancel(str(uuid4()))
     assert desk.store.list() == []
+
+
+def test_a_task_that_waits_tells_why_by_the_newest_plan(desk: Desk):
+    waits, runs = guest("waits"), guest("runs")
+    assert desk.submit(waits, runs) == []
+    stored = desk.store.get(runs.uuid)
+    assert desk.store.update(
+        replace(stored, state=TaskState.RUNNING, text="It runs."), TaskState.WAITING, desk.term
+    )
+    desk.outlook.said = {waits.uuid: "It waits for the share.", runs.uuid: "Stale."}
+    assert [task["text"] for task in desk.ask("tasks")["tasks"]] == [
+        "It waits for the share.",
+        "It runs.",
+    ]
+    shown = desk.ask("task", uuid=waits.uuid)
+    assert shown["task"]["text"] == "It waits for the share."
+    assert shown["estimate"] == "about 40 s, from 7 tasks of kind k"
+    ended = replace(desk.store.get(runs.uuid), state=TaskState.DONE)
+    assert desk.store.update(ended, TaskState.RUNNING, desk.term)
+    assert desk.ask("task", uuid=runs.uuid)["estimate"] == ""
+
+
+@pytest.mark.parametrize(("keep", "faults"), [(True, 0), (False, 0), ("yes", 1)])
+def test_what_is_kept_is_said_with_true_or_false(desk: Desk, keep: object, faults: int):
+    kept = guest("kept", spec={"flavor": "m1.small", "image": "cirros", "keep": keep})
+    said = desk.submit(kept)
+    assert len(said) == faults
+    assert all("kept.server.keep" in fault for fault in said)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from engines import Site
-from values import decision, report, request, task
+from values import START_S, decision, report, request, task
 
 from hybrid_sched.core import measures
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
@@ -21,6 +21,7 @@ from hybrid_sched.rpc.messages import (
     request_to_wire,
 )
 from hybrid_sched.rpc.snapshots import snapshot_from_wire
+from hybrid_sched.version import version_string
 
 C: dict[str, Any] = {}
 
@@ -197,6 +198,12 @@ def test_the_shares_of_each_framework_are_given_in_each_pool() -> None:
     }
 
 
+def test_the_version_and_clocks_that_are_far_off_are_told(desk: Desk) -> None:
+    assert desk.ask("about") == {"version": version_string(), "refused_clocks": {}}
+    desk.site.engine.take_report(report("a", sampled_at_s=START_S + 500))
+    assert desk.ask("about")["refused_clocks"] == {"a": 500.0}
+
+
 def test_hosts_are_told_of_as_they_are_known(desk: Desk) -> None:
     told = report(
         "a",
@@ -206,6 +213,7 @@ def test_hosts_are_told_of_as_they_are_known(desk: Desk) -> None:
         task_measured={"t": {measures.MEMORY_USED_MB: 7.5}},
         squeezed={CONTAINER: Fraction(1, 2)},
         faults=("docker: it is slow",),
+        version="1.2",
     )
     desk.site.engine.take_report(told)
     desk.site.report("b")
@@ -220,6 +228,8 @@ def test_hosts_are_told_of_as_they_are_known(desk: Desk) -> None:
         "cpu_model": "Old 1",
         "memory_kind": "DDR3",
         "fresh": True,
+        "clock_offset_s": 0.0,
+        "version": "1.2",
         "age_s": 4.2,
         "capacity": {"memory_mb": 100},
         "used": {CONTAINER: {"memory_mb": 10}},

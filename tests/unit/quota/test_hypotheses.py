@@ -15,6 +15,7 @@ from values import decision, request, task
 from hybrid_sched.clients.nova import Flavor
 from hybrid_sched.clients.session import ServiceFault
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
+from hybrid_sched.core.declaration import of_flavor
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.core.share_gate import ShareGate
 from hybrid_sched.quota.endpoint import EngineEndpoint
@@ -22,7 +23,7 @@ from hybrid_sched.quota.engine import NotReady
 
 
 class Flavors:
-    """Nova with two flavors."""
+    """Nova with a few flavors."""
 
     def __init__(self, fault: ServiceFault | None = None) -> None:
         self._fault = fault
@@ -31,8 +32,10 @@ class Flavors:
         if self._fault is not None:
             raise self._fault
         return (
-            Flavor("small", "1", Resources(memory_mb=10)),
-            Flavor("huge", "2", Resources(memory_mb=150)),
+            Flavor("small", "1", of_flavor(0, 10, {})),
+            Flavor("huge", "2", of_flavor(0, 150, {})),
+            Flavor("busy", "3", of_flavor(1, 10, {"hybrid:disk_read_bps": "1MB/s"})),
+            Flavor("odd", "4", of_flavor(1, 10, {"hybrid:cpu_percent": "0"})),
         )
 
 
@@ -143,9 +146,10 @@ def test_a_flavor_is_looked_up_by_name_and_id() -> None:
     site.cycle()
     by_name, by_id = (ask(site, Flavors(), flavor=name) for name in ("small", "1"))
     assert by_name == by_id
-    assert (by_name["framework"], by_name["demand"]) == (HYPERVISOR, {"memory_mb": 10})
+    assert by_name["framework"] == HYPERVISOR
+    assert by_name["demand"] == {"vcpu": 1, "memory_mb": 10}
     huge = ask(site, Flavors(), flavor="huge")
-    assert change(huge, "flavor")["demand"] == {"memory_mb": 100}
+    assert change(huge, "flavor")["demand"] == {"vcpu": 1, "memory_mb": 100}
 
 
 def test_one_pool_may_be_asked_about() -> None:
@@ -174,6 +178,15 @@ def test_a_question_that_cannot_be_used_is_refused_with_a_sentence(
     site = Site()
     site.cycle()
     assert ask(site, **question)["fault"].startswith(said)
+
+
+def test_a_flavor_is_asked_for_with_all_that_its_extra_specs_declare() -> None:
+    site = Site()
+    site.cycle()
+    asked = ask(site, Flavors(), flavor="busy")
+    assert asked["demand"]["disk_read_bps"] == 1_000_000
+    fault = ask(site, Flavors(), flavor="odd")["fault"]
+    assert fault.startswith("flavor: odd: hybrid:cpu_percent is '0'")
 
 
 def test_a_flavor_that_cannot_be_read_is_said() -> None:

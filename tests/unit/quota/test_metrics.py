@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import socket
 import urllib.request
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from values import decision, report, task
 from hybrid_sched.conf import metrics as options
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.quota.metrics import EngineCollector, MetricsServer
+from hybrid_sched.rpc.isolation import IsolationReport
 
 _LABELS = ("pool", "framework", "host", "reason")
 
@@ -122,6 +124,15 @@ def free_port() -> int:
 def is_open(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_limits_that_agents_set_and_repaired_are_counted_by_host() -> None:
+    site = Site()
+    isolation = IsolationReport("enforce", applied={"cpus": 2}, repaired={"memory_mb": 1})
+    site.engine.take_report(replace(report("a"), isolation=isolation))
+    text = exposition(site)
+    assert 'hybrid_sched_applied_limits_total{aspect="cpus",host="a"} 2.0' in text
+    assert 'hybrid_sched_repaired_limits_total{aspect="memory_mb",host="a"} 1.0' in text
 
 
 def test_nothing_listens_by_default() -> None:

@@ -244,7 +244,8 @@ def test_the_newest_report_of_each_host_is_kept_by_name(site: Site) -> None:
     site.accept(newest)
     assert list(site.statistics.records().items()) == [
         ("a", HostRecord(report("a", task("u", 20)), START_S, {"u": task("u", 20)})),
-        ("b", HostRecord(newest, START_S + 5, {"v": task("v", 30)})),
+        # The newest was sampled 5 s before it came.
+        ("b", HostRecord(newest, START_S + 5, {"v": task("v", 30)}, -5.0)),
     ]
     assert site.statistics.get("b") == site.statistics.records()["b"]
     assert site.statistics.get("c") is None
@@ -287,6 +288,26 @@ def test_a_report_grows_old_and_the_host_is_forgotten(site: Site) -> None:
         (["a"], [], False),
         (["a"], ["a"], None),
     ]
+
+
+@pytest.mark.parametrize("offset_s", [-16.0, 2.5])
+def test_a_clock_for_which_reports_are_refused_is_remembered_until_it_is_right(
+    site: Site, offset_s: float
+) -> None:
+    site.accept(report("b"))
+    site.refuse(replace(report("a"), sampled_at_s=START_S + offset_s))
+    assert site.statistics.refused_clocks == {"a": offset_s}
+    site.accept(replace(report("a"), sampled_at_s=START_S - 0.5))
+    assert site.statistics.refused_clocks == {}
+    offsets = {name: each.clock_offset_s for name, each in site.statistics.records().items()}
+    assert offsets == {"a": -0.5, "b": 0.0}
+
+
+def test_clocks_of_hosts_without_end_are_not_remembered(site: Site) -> None:
+    for number in range(1100):
+        site.refuse(replace(report(f"h{number}"), sampled_at_s=START_S + 99))
+    assert len(site.statistics.refused_clocks) == 1000
+    assert "h1099" in site.statistics.refused_clocks
 
 
 def test_age_goes_by_the_engines_own_clock(site: Site) -> None:

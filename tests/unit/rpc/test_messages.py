@@ -17,6 +17,7 @@ from hybrid_sched.core.hardware import Hardware
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.rpc import messages
+from hybrid_sched.rpc.isolation import OOM_KILL, HostEvent, IsolationReport
 from hybrid_sched.rpc.messages import BadMessage, HostReport
 
 REPORT = HostReport(
@@ -38,6 +39,14 @@ REPORT = HostReport(
     task_measured={"t": {"cpu_cores": 0.125, "memory_used_mb": 12.5}, "u": {"cpu_cores": 1.0}},
     squeezed={CONTAINER: Fraction(1, 3)},
     faults=("docker: does not answer",),
+    isolation=IsolationReport(
+        "enforce",
+        applied={"cpus": 3},
+        repaired={"memory_mb": 1},
+        pending={"net_in_bps": 2},
+        missing=("cgroup: no cpu controller",),
+        events=(HostEvent("t", OOM_KILL, 12.5),),
+    ),
     unknown_frameworks=(CONTAINER,),
 )
 DECISION = Decision(
@@ -188,6 +197,22 @@ LONG = "x" * 3000
         (("faults",), "down", "faults: 'down' is not an array"),
         (("faults",), [LONG], "faults: 3000 characters, at most 2000 are taken"),
         (("faults",), ["x"] * 33, "faults: 33 entries, at most 32 are taken"),
+        (("isolation",), "on", "isolation: 'on' is not an object with names"),
+        (("isolation", "mode"), 7, "isolation.mode: 7 is not a string"),
+        (("isolation", "applied", "cpus"), -1, "isolation.applied.cpus: -1 is not between 0 and"),
+        (("isolation", "repaired", "memory_mb"), 0.5, "isolation.repaired.memory_mb: 0.5 is not"),
+        (("isolation", "pending"), [1], "isolation.pending: [1] is not an object with names"),
+        (
+            ("isolation", "pending"),
+            {str(n): 1 for n in range(65)},
+            "isolation.pending: 65 aspects, at most 64 are taken",
+        ),
+        (("isolation", "missing"), ["x"] * 33, "isolation.missing: 33 entries, at most 32"),
+        (("isolation", "missing", 0), "", "isolation.missing: is empty"),
+        (("isolation", "events"), [{}] * 51, "isolation.events: 51 entries, at most 50 are"),
+        (("isolation", "events", 0), {"uuid": "t"}, "isolation.events.kind is missing"),
+        (("isolation", "events", 0, "uuid"), 7, "isolation.events.uuid: 7 is not a string"),
+        (("isolation", "events", 0, "at_s"), "now", "isolation.events.at_s: 'now' is not a number"),
         (("unknown_frameworks",), [7], "unknown_frameworks: 7 is not a string"),
         (("unknown_frameworks",), {}, "unknown_frameworks: {} is not an array"),
     ],

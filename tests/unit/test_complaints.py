@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from hybrid_sched.monitors.complaints import Complaints
+from hybrid_sched.complaints import Complaints
 
 
 def test_a_sentence_is_said_once_and_again_after_it_was_right(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a source leaves out is said once, not each period."""
+"""What a source or an isolator leaves out is said once, not each period."""
 
 from __future__ import annotations
 

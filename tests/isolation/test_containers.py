@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Containers under full load get what was declared for them, within 10 %."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+
+import kernel
+import pytest
+from containers import SPIN, Site
+from measured import DISK_BPS, MEASURE_S, check, settled_rate
+from table import Cell
+from waiting import wait_until
+
+from hybrid_sched.control_groups import oom_kills
+
+pytestmark = pytest.mark.timeout(240)
+
+_COLUMN = f"container v{kernel.version()}"
+_BY = "cgroup"
+_READ = "while :; do dd if=/volume/data of=/dev/null bs=64k iflag=direct; done"
+_WRITE = (
+    "while :; do dd if=/dev/zero of=/volume/data bs=64k count=1024 conv=notrunc oflag=direct; done"
+)
+
+
+def test_cpu_quota(site: Site, cells: list[Cell]) -> None:
+    with site.start(SPIN) as container:
+        without = settled_rate(lambda: kernel.cpu_s(container.groups))
+        container.hold(cpu_quota=Fraction(1, 3))
+        measured = settled_rate(lambda: kernel.cpu_s(container.groups))
+    cells.append(check(Cell("CPU quota", _COLUMN, 1 / 3, measured, without, _BY)))
+
+
+def test_cpuset(site: Site, cells: list[Cell]) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("the machine has one CPU")
+    with site.start(SPIN) as container:
+        # Back to more at the end: the groups above have them, and each group below gets them.
+        for cpus in ({0}, {1}, {0}, {0, 1}):
+            container.hold(cpus=frozenset(cpus))
+            seen = kernel.cpus_seen(lambda: kernel.processes(container.groups), MEASURE_S)
+            assert seen <= cpus
+            if len(cpus) == 1:
+                measured = len(seen)
+    cells.append(check(Cell("cpuset", _COLUMN, 1, measured, None, _BY)))
+
+
+def test_memory(site: Site, cells: list[Cell]) -> None:
+    hog = "dd if=/dev/zero of=/dev/null bs=128M count=1"
+    with site.start("sleep 3600") as container:
+        assert container.shell(hog) == 0
+        without = kernel.peak_memory_mb(container.groups)
+    # The kernel keeps the most of all the time, so another has the limit.
+    with site.start("sleep 3600") as container:
+        container.hold(memory_mb=64)
+        assert oom_kills(container.groups) == 0
+        assert container.shell(hog) != 0
+        assert oom_kills(container.groups) == 1
+        measured = kernel.peak_memory_mb(container.groups)
+    cells.append(check(Cell("memory", _COLUMN, 64, measured, without, _BY)))
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "load", "counter"),
+    [
+        ("disk read", "disk_read_bps", _READ, "read_bytes"),
+        ("disk write", "disk_write_bps", _WRITE, "written_bytes"),
+    ],
+    ids=["read", "write"],
+)
+def test_disk(row: str, field: str, load: str, counter: str, site: Site, cells: list[Cell]) -> None:
+    count = getattr(site.disk, counter)
+    with site.start(load) as container:
+        without = settled_rate(count)
+        container.hold(**{field: DISK_BPS})
+        measured = settled_rate(count)
+        container.hold(**{field: None})
+        assert settled_rate(count) > 1.5 * DISK_BPS
+    cells.append(check(Cell(row, _COLUMN, DISK_BPS / 1e6, measured / 1e6, without / 1e6, _BY)))
+
+
+def test_a_container_is_read_as_it_was_held_up_and_down(site: Site) -> None:
+    with site.start("sleep 3600") as container:
+        container.hold(cpu_quota=Fraction(3, 2), memory_mb=128, memory_low_mb=64)
+        container.hold(cpu_quota=Fraction(1, 7), memory_mb=32, memory_low_mb=16)
+        container.hold(cpu_quota=2, memory_mb=256, memory_low_mb=None)
+        container.hold(cpu_quota=None, memory_mb=None)
+        nothing = site.isolator().read()[container.task]
+        assert (nothing.cpu_quota, nothing.memory_mb, nothing.memory_low_mb) == (None, None, None)
+        assert (nothing.disk_read_bps, nothing.disk_write_bps) == (None, None)
+    wait_until(lambda: container.task not in site.isolator().read(), "it is gone")

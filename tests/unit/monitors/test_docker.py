@@ -11,9 +11,11 @@ import urllib.parse
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
+from kernel_files import write
 from source_options import options
 
 from hybrid_sched.core.cluster import CONTAINER, Task
@@ -21,7 +23,9 @@ from hybrid_sched.core.declaration import Declaration
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.interfaces.monitor import SeenTask, SourceError
 from hybrid_sched.monitors import cgroup
+from hybrid_sched.monitors import docker as docker_module
 from hybrid_sched.monitors.docker import DockerSource, declaration_of, task_of
+from hybrid_sched.monitors.waits import ThreadWaits
 
 # A number that no process has: the largest of Linux is 2^22.
 _NO_PROCESS = 2**22 + 1
@@ -301,6 +305,31 @@ def test_control_groups_are_read_before_docker_is_asked(
     one = tasks(source(emulator.url))["one"]
     assert (one.gauges, one.counters) == ({"memory_used_mb": 1.0}, {"cpu_s": 2.0})
     assert asked == [(_NO_PROCESS, "zun-one", {"8:0"})]
+
+
+def test_waiting_of_threads_is_counted_for_as_long_as_a_container_is_there(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write(tmp_path / "group" / "tasks", "12\n")
+
+    def usage(
+        _pid: int, container_id: str, *_: Any, waits: ThreadWaits
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        return {}, {"cpu_wait_s": waits.wait_s(container_id, tmp_path / "group")}
+
+    monkeypatch.setattr(docker_module, "ThreadWaits", lambda: ThreadWaits(tmp_path))
+    monkeypatch.setattr(cgroup, "usage", usage)
+    made = source(emulator.url)
+
+    def wait_s(of_thread_s: int) -> float:
+        write(tmp_path / "12" / "schedstat", f"0 {of_thread_s}000000000 1\n")
+        return tasks(made)["one"].counters["cpu_wait_s"]
+
+    assert [wait_s(5), wait_s(6), wait_s(1)] == [5, 6, 7]
+    one = emulator.containers.pop("zun-one")
+    assert "one" not in tasks(made)
+    emulator.containers["zun-one"] = one
+    assert wait_s(2) == 2
 
 
 def test_a_restart_is_another_life(emulator: Emulator) -> None:

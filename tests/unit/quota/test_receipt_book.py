@@ -134,6 +134,16 @@ def test_the_receipt_of_a_task_that_ended_is_kept_for_a_window(reporting: Report
     assert reporting.book.get("g") is None
 
 
+def test_a_task_that_comes_back_is_not_forgotten(reporting: Reporting) -> None:
+    for tasks in ((GUEST,), (), (GUEST,)):
+        reporting.report("a", {"g": even()}, *tasks)
+    reporting.clock.now_s += 4000
+    reporting.report("a", {"g": even()}, GUEST)
+    reporting.site.run()
+    assert reporting.receipt().present
+    assert reporting.receipt().receipt.samples == 1
+
+
 def test_a_task_of_a_host_that_is_left_out_is_forgotten_in_time(reporting: Reporting) -> None:
     reporting.report("a", {"g": even()}, GUEST)
     reporting.clock.now_s += 700

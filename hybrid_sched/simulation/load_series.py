@@ -69,7 +69,9 @@ def _series(path: str, rows: Iterable[tuple[str, str, list[str]]]) -> LoadSeries
     length = 0
     for name, where, fields in rows:
         if not name or name in series:
-            raise LoadError(f"{where}: the name {name!r} is empty or there twice; give each its own")
+            raise LoadError(
+                f"{where}: the name {name!r} is empty or there twice; give each its own"
+            )
         series[name] = [_percentage(where, place, text) for place, text in enumerate(fields, 1)]
         length = length or len(fields)
         if len(fields) != length or not length:

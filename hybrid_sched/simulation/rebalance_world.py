@@ -76,7 +76,9 @@ class World:
         self.cores: Floats = np.array([float(each.vcpu) for each in physical])
         self.memory_mb: Floats = np.array([float(each.memory_mb) for each in physical])
         self.declared_cpus: Floats = np.array([float(each.demand.vcpu) for each in self.tasks])
-        self.task_memory_mb: Floats = np.array([float(each.demand.memory_mb) for each in self.tasks])
+        self.task_memory_mb: Floats = np.array(
+            [float(each.demand.memory_mb) for each in self.tasks]
+        )
         #: Cores that each guest asks for in each period.
         self.wanted: Floats = series.use * self.declared_cpus[:, None]
         self.periods = series.use.shape[1]

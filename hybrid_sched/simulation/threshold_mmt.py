@@ -79,7 +79,6 @@ class ThresholdMmt:
             moves += hosts.empty_the_least_used(taking, {target for _, target in moves})
         return moves
 
-
     def expected(self, world: World, period: int) -> Floats:
         """Give what was used last: it goes by that."""
         return world.given(period)
@@ -118,9 +117,7 @@ class _Hosts:
                 moves.append((task, target))
         return moves
 
-    def empty_the_least_used(
-        self, taking: np.ndarray, received: set[int]
-    ) -> list[tuple[int, int]]:
+    def empty_the_least_used(self, taking: np.ndarray, received: set[int]) -> list[tuple[int, int]]:
         """Empty hosts, the least used first, each only if all its guests find another one that is in use."""
         world = self._world
         moves: list[tuple[int, int]] = []

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from hybrid_sched.core.rebalancing.parameters import Parameters
 from hybrid_sched.core.rebalancing.readings import LENGTH, NO_USE, HostReading, Use
@@ -28,6 +29,7 @@ class TaskSignal:
     :param recent: mean with the short half-life.
     :param usual: mean with the long one.
     :param variance: about ``usual``, with the long half-life, each resource in its unit squared.
+    :param expected: what it is taken to use from now on: the larger of the two means, so that no short lull is relied on.
     """
 
     at_s: float
@@ -35,11 +37,7 @@ class TaskSignal:
     recent: Use
     usual: Use
     variance: Use
-
-    @property
-    def expected(self) -> Use:
-        """Give what it is taken to use from now on: the larger of the two means, so that no short lull is relied on."""
-        return tuple(map(max, self.recent, self.usual))
+    expected: Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ def _task_after(
     known: TaskSignal | None, use: Use, at_s: float, parameters: Parameters
 ) -> TaskSignal:
     if known is None:
-        return TaskSignal(at_s, 1, use, use, NO_USE)
+        return TaskSignal(at_s, 1, use, use, NO_USE, use)
     passed_s = at_s - known.at_s
     if passed_s <= 0:
         # During a move both ends may tell of it.
@@ -111,15 +109,24 @@ def _task_after(
     count = known.count + 1
     short = _part(passed_s, parameters.short_half_life_s, count)
     long = _part(passed_s, parameters.long_half_life_s, count)
-    usual, variance = [], []
-    for value, mean, spread in zip(use, known.usual, known.variance, strict=True):
-        step = value - mean
-        usual.append(mean + long * step)
-        # West, "Updating mean and variance estimates", CACM 22 (1979), with a weight that is bounded from below.
-        variance.append((1 - long) * (spread + long * step * step))
-    return TaskSignal(
-        at_s, count, _towards(known.recent, use, short), tuple(usual), tuple(variance)
-    )
+    recent, usual, variance, expected = [], [], [], []
+    for value, lately, mean, spread in zip(
+        use, known.recent, known.usual, known.variance, strict=True
+    ):
+        if value == lately == mean:
+            new_recent = new_usual = value
+            new_variance = (1 - long) * spread
+        else:
+            step = value - mean
+            new_recent = lately + short * (value - lately)
+            new_usual = mean + long * step
+            # West, "Updating mean and variance estimates", CACM 22 (1979), with a weight that is bounded from below.
+            new_variance = (1 - long) * (spread + long * step * step)
+        recent.append(new_recent)
+        usual.append(new_usual)
+        variance.append(new_variance)
+        expected.append(new_recent if new_recent > new_usual else new_usual)
+    return TaskSignal(at_s, count, tuple(recent), tuple(usual), tuple(variance), tuple(expected))
 
 
 def _host_after(
@@ -160,6 +167,7 @@ def _host_after(
     return HostSignal(reading.at_s, count, rest, stalls, (*over, (reading.at_s, now_over)))
 
 
+@lru_cache(maxsize=1024)
 def _part(passed_s: float, half_life_s: float, count: int) -> float:
     """Give the weight of a new measurement; the first ones are a plain mean, as there is nothing to forget yet."""
     return float(max(1 - 2 ** (-passed_s / half_life_s), 1 / count))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -92,9 +93,8 @@ class Place:
 
     def add(self, expected: Sequence[float], variance: Sequence[float]) -> None:
         """Add to what is expected to be used."""
-        for index in range(LENGTH):
-            self.expected[index] += expected[index]
-            self.variance[index] += variance[index]
+        self.expected = list(map(operator.add, self.expected, expected))
+        self.variance = list(map(operator.add, self.variance, variance))
 
     def release(self, uuid: str) -> Resident:
         """Take off a task that goes; it is present until it has gone."""

@@ -209,7 +209,7 @@ class Board:
         since_s = self._restraint.moved_at_s(place.name)
         for index, limit in enumerate(self.parameters.limits):
             enough = signal.times_over(index, since_s) >= self.parameters.over_periods
-            if enough and place.part(index) > limit:
+            if enough and place.peak(index) > limit:
                 yield index
 
     def is_exhausted(self, place: Place) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import sqrt
 
 from hybrid_sched.core.rebalancing.parameters import Parameters
 from hybrid_sched.core.rebalancing.readings import LENGTH, NO_USE, HostReading, Use
@@ -97,6 +98,15 @@ class History:
         return History(tasks, hosts)
 
 
+def peak(expected: float, variance: float, deviations: float) -> float:
+    """Give the use to be ready for: the mean plus N standard deviations.
+
+    It is the N-sigma predictor of Bashir et al., "Take it to the limit" (EuroSys 2021). The deviations of tasks count as
+    independent, so that their variances add up.
+    """
+    return expected + deviations * sqrt(variance)
+
+
 def _task_after(
     known: TaskSignal | None, use: Use, at_s: float, parameters: Parameters
 ) -> TaskSignal:
@@ -148,14 +158,16 @@ def _host_after(
         if reading.at_s - known.at_s > parameters.stale_after_s:
             # Nobody knows what was between, so that periods before it do not make a row with this one.
             over = ()
-    recent = _sum(
-        [rest, *(tasks[each.task.uuid].recent for each in reading.tasks if each.use is not None)]
-    )
+    signals = [tasks[each.task.uuid] for each in reading.tasks if each.use is not None]
+    expected = _sum([rest, *(each.expected for each in signals)])
+    variance = _sum([each.variance for each in signals])
     now_over = tuple(
         [
-            (there > 0 and used > limit * there) or stall > stall_limit
-            for used, there, limit, stall, stall_limit in zip(
-                recent,
+            (there > 0 and peak(used, spread, parameters.deviations) > limit * there)
+            or stall > stall_limit
+            for used, spread, there, limit, stall, stall_limit in zip(
+                expected,
+                variance,
                 reading.usable,
                 parameters.limits,
                 stalls,

@@ -46,7 +46,7 @@ class Parameters:
     of_periods: int = 3
     short_half_life_s: float = 300.0
     long_half_life_s: float = 14400.0
-    deviations: float = 1.0
+    deviations: float = 2.0
     stale_after_s: float = 900.0
     task_cooldown_s: float = 3600.0
     host_cooldown_s: float = 1800.0

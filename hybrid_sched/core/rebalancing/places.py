@@ -6,10 +6,9 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 from hybrid_sched.core.cluster import Task
-from hybrid_sched.core.rebalancing.history import History, HostSignal
+from hybrid_sched.core.rebalancing.history import History, HostSignal, peak
 from hybrid_sched.core.rebalancing.parameters import Parameters
 from hybrid_sched.core.rebalancing.readings import LENGTH, NO_USE, HostReading, Use, as_use
 from hybrid_sched.core.rebalancing.situation import Situation
@@ -35,10 +34,12 @@ class Place:
     :param usable: capacity after the reserve. Of a resource for which tasks wait too long it is less: what is used is taken to
         be all there is to it, up to the part that the wait tells.
     :param rest: what the host uses beside its measured tasks.
+    :param deviations: N of the peak.
     """
 
-    def __init__(self, name: str, usable: Use, rest: Use) -> None:
+    def __init__(self, name: str, usable: Use, rest: Use, deviations: float) -> None:
         self.name = name
+        self._deviations = deviations
         self.usable = usable
         #: What is expected to be used once all moves are done.
         self.expected: list[float] = list(rest)
@@ -53,6 +54,14 @@ class Place:
         usable = self.usable[resource]
         return self.expected[resource] / usable if usable > 0 else 0.0
 
+    def peak(self, resource: int) -> float:
+        """Give the part that is used when more is used than expected, by N standard deviations; 0 where that is unknown."""
+        usable = self.usable[resource]
+        if usable <= 0:
+            return 0.0
+        used, variance = self.expected[resource], self.variance[resource]
+        return peak(used, variance, self._deviations) / usable
+
     @property
     def fullest(self) -> float:
         """Give the largest part."""
@@ -66,18 +75,14 @@ class Place:
         ]
 
     def holds(self, resident: Resident, parameters: Parameters) -> bool:
-        """Say whether the host stays within all targets with a task more.
-
-        The use to expect is the mean plus N standard deviations of the sum, where the tasks' deviations count as independent
-        (the N-sigma predictor of Bashir et al., "Take it to the limit", EuroSys 2021).
-        """
+        """Say whether the host, at its peak, stays within all targets with a task more."""
         for index, target in enumerate(parameters.targets):
-            usable = self.usable[index]
-            more = resident.expected[index]
+            usable, more = self.usable[index], resident.expected[index]
             if usable <= 0 or more <= 0:
                 continue
-            spread = sqrt(self.variance[index] + resident.variance[index])
-            if self.expected[index] + more + parameters.deviations * spread > target * usable:
+            used = self.expected[index] + more
+            variance = self.variance[index] + resident.variance[index]
+            if peak(used, variance, self._deviations) > target * usable:
                 return False
         return True
 
@@ -137,7 +142,7 @@ def places_of(situation: Situation) -> dict[str, Place]:
 def _place(
     reading: HostReading, signal: HostSignal, history: History, parameters: Parameters
 ) -> Place:
-    place = Place(reading.host, reading.usable, signal.rest)
+    place = Place(reading.host, reading.usable, signal.rest, parameters.deviations)
     for each in reading.tasks:
         known = history.tasks.get(each.task.uuid)
         if each.use is not None and known is not None:

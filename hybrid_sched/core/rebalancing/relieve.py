@@ -27,14 +27,14 @@ class Relieve(Strategy):
 
 def _fullest_first(exhausted: tuple[Place, tuple[int, ...]]) -> tuple[float, str]:
     place, resources = exhausted
-    return -max(map(place.part, resources), default=0.0), place.name
+    return -max(map(place.peak, resources), default=0.0), place.name
 
 
 def _relieve(board: Board, place: Place, resource: int) -> None:
     name, limit = Resources._fields[resource], board.parameters.limits[resource]
     target = board.parameters.targets[resource]
-    while place.part(resource) > limit:
-        why = f"host {place.name} is exhausted: {place.part(resource):.0%} of its {name}, above {limit:.0%}"
+    while place.peak(resource) > limit:
+        why = f"host {place.name} is exhausted: {place.peak(resource):.0%} of its {name}, above {limit:.0%}"
         held_back = board.held_back(place)
         if held_back is not None:
             board.leave_alone(place.name, f"{why}; {held_back}")

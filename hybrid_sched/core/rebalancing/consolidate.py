@@ -14,17 +14,15 @@ _TRIED = 3
 
 
 class Consolidate(Strategy):
-    """Relieve what is exhausted; when nothing is, empty the least used hosts.
+    """Relieve what is exhausted, then empty the least used hosts.
 
     A host is begun with only when all its tasks have a host to go to that is in use and stays within its targets, so that
     none is left half empty for nothing.
     """
 
     def decide(self, board: Board) -> None:
-        """Relieve, or empty."""
-        if any(map(board.is_exhausted, board.places)):
-            Relieve().decide(board)
-            return
+        """Relieve, then empty."""
+        Relieve().decide(board)
         used = [
             place for place in board.places if place.residents and not board.is_emptying(place.name)
         ]

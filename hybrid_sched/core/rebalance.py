@@ -11,6 +11,7 @@ from dataclasses import replace
 from hybrid_sched.core.rebalancing.base import Strategy
 from hybrid_sched.core.rebalancing.board import Board
 from hybrid_sched.core.rebalancing.moves import Decision, MoveState, Plan
+from hybrid_sched.core.rebalancing.places import Place, Resident
 from hybrid_sched.core.rebalancing.situation import Situation
 
 
@@ -48,25 +49,41 @@ def recheck(decision: Decision, situation: Situation) -> str | None:
         return f"source host {decision.source} has no fresh report"
     if board.place(decision.target) is None:
         return f"target host {decision.target} has no fresh report"
-    if decision.emptied:
-        board.empty([decision.source])
     resident = source.residents.get(decision.task)
     if resident is None:
         return f"task {decision.task} is not on host {decision.source} any more, or is being moved"
+    if decision.emptied:
+        board.empty([decision.source])
+    return _not_wanted(board, decision, source, resident) or _not_possible(
+        board, decision, source, resident
+    )
+
+
+def _not_wanted(board: Board, decision: Decision, source: Place, resident: Resident) -> str | None:
     pinned = board.pinned(resident)
     if pinned is not None:
         return f"task {decision.task} stays: {pinned}"
     held_back = board.held_back(source)
     if held_back is not None:
         return f"host {decision.source} gives nothing now: {held_back}"
-    resource = decision.resource
-    if decision.needed_above is not None and source.part(resource) <= decision.needed_above:
+    part, needed = source.peak(decision.resource), decision.needed_above
+    if needed is not None and part <= needed:
         return (
-            f"host {decision.source} has recovered: {source.part(resource):.0%} of its {decision.effect.resource}, not "
-            f"above {decision.needed_above:.0%}"
+            f"host {decision.source} has recovered: it is to be ready for {part:.0%} of its {decision.effect.resource}, "
+            f"which is not above {needed:.0%}"
         )
+    return None
+
+
+def _not_possible(
+    board: Board, decision: Decision, source: Place, resident: Resident
+) -> str | None:
     if decision.target not in board.targets(source, resident):
         return f"target host {decision.target} may not take task {decision.task} now"
-    if board.tried(source, resident, decision.target, resource, decision.reason) is None:
-        return f"task {decision.task} would fill target host {decision.target} above a target, or gain less than the move costs"
+    resource, reason = decision.resource, decision.reason
+    if board.tried(source, resident, decision.target, resource, reason) is None:
+        return (
+            f"task {decision.task} would fill target host {decision.target} above a target, or lower the score by less than "
+            f"it costs"
+        )
     return None

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from hybrid_sched.core.cluster import DEFAULT_POOL, HYPERVISOR, Host, Pool, Snapshot, Task
 from hybrid_sched.core.online import rank
 from hybrid_sched.core.rebalancing.readings import NO_USE, HostReading, TaskReading, Use
-from hybrid_sched.core.resources import NOTHING, Resources, add, scale
+from hybrid_sched.core.resources import NOTHING, Resources, Vector, add, scale
 from hybrid_sched.core.share_gate import Request, ShareGate
 from hybrid_sched.core.shares import SharePolicy, effective_pool, frameworks_of
 from hybrid_sched.core.tally import DemandDistribution
@@ -54,8 +53,8 @@ class Shapes:
 class World:
     """Hosts and guests at one time.
 
-    What is seen of a host that is asked for more than it has is what it has; each guest gets its part, and what is missing shows
-    as a stall.
+    What is seen of a host that is asked for more than it has is what it has; each guest gets its part, and what is missing
+    shows as a stall.
 
     :param series: CPU use of each guest.
     :param hosts: number of hosts.
@@ -99,7 +98,10 @@ class World:
 
     def sums(self, amounts: Floats) -> Floats:
         """Sum amounts of guests by host."""
-        return np.bincount(self.host_of, weights=amounts, minlength=len(self.host_names))
+        sums: Floats = np.bincount(
+            self.host_of, weights=amounts, minlength=len(self.host_names)
+        ).astype(np.float64)
+        return sums
 
     def given(self, period: int) -> Floats:
         """Give the cores that each guest gets."""
@@ -148,14 +150,14 @@ class World:
         admitted = ShareGate(snapshot).judge(request, self.host_names).admitted
         if not admitted:
             raise ScenarioError(
-                f"guest {task.uuid} with {float(task.demand.vcpu):g} CPUs and {float(task.demand.memory_mb):g} MiB has no room: "
+                f"guest {task.uuid} of {float(task.demand.vcpu):g} CPUs and {float(task.demand.memory_mb):g} MiB has no room; "
                 f"give more or larger hosts, or overcommit more"
             )
         best = rank(snapshot, task.framework, task.demand, admitted).best_first()[0][0]
         self.host_of[index] = host = self.index_of_host[best]
         self._change(host, task.demand, 1)
 
-    def _change(self, index: int, demand: Sequence[int], tasks: int) -> None:
+    def _change(self, index: int, demand: Vector, tasks: int) -> None:
         name = self.host_names[index]
         host = self._hosts[name]
         held = Resources(*add(host.used[HYPERVISOR], demand))
@@ -175,7 +177,7 @@ class World:
         )
         demands = DemandDistribution()
         demands.change(Counter(task.demand for task in self.tasks))
-        asked: Sequence[int] = NOTHING
+        asked: Vector = NOTHING
         for task in self.tasks:
             asked = add(asked, task.demand)
         frameworks = frameworks_of(

@@ -4,8 +4,8 @@
 Beloglazov and Buyya, "Optimal online deterministic algorithms and adaptive heuristics for energy and performance efficient
 dynamic consolidation of virtual machines in cloud data centers", Concurrency and Computation 24 (2012): a host is overloaded
 when its use is above a threshold, which is fixed (THR) or follows from how much its use varied (MAD, IQR); then the guests that
-are migrated soonest leave it until it is not; they are placed by best fit decreasing. Optionally hosts of little use are emptied
-in the same period. There are no cooldowns, caps or scores.
+are migrated soonest leave it until it is not; they are placed by best fit decreasing. Optionally hosts of little use are
+emptied in the same period. There are no cooldowns, caps or scores.
 """
 
 from __future__ import annotations

@@ -122,6 +122,7 @@ class Board:
         target: str,
         resource: int,
         reason: str,
+        *,
         needed_above: float | None = None,
     ) -> Decision | None:
         """Work out a move to one of :meth:`targets`.
@@ -201,8 +202,11 @@ class Board:
         self._left_alone[host] = LeftAlone(host, reason)
 
     def over(self, place: Place) -> Iterator[int]:
-        """Give the resources of which a host is exhausted: over the limit for n of the last m periods and expected to be
-        even when the moves under way are done."""
+        """Give the resources of which a host is exhausted.
+
+        It was over the limit for n of the last m periods, none of them before its last move, and is expected to be when the
+        moves under way are done.
+        """
         signal = self.situation.history.hosts.get(place.name)
         if signal is None:
             return

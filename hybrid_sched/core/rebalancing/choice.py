@@ -25,7 +25,7 @@ def first_move(
     for target in board.targets(place, resident):
         if open_only and not board.at(target).present:
             continue
-        decision = board.tried(place, resident, target, resource, reason, needed_above)
+        decision = board.tried(place, resident, target, resource, reason, needed_above=needed_above)
         if decision is not None:
             return decision
     return None
@@ -39,7 +39,7 @@ def empty_host(board: Board, place: Place, reason: str, *, open_only: bool = Fal
     :param open_only: move nothing to hosts without a task.
     :returns: why tasks have to stay; none when all go.
     """
-    stay = []
+    stay: list[str] = []
     for resident in sorted(
         place.residents.values(), key=lambda each: (-_largest(place, each)[0], each.task.uuid)
     ):

@@ -18,8 +18,9 @@ penalty of what is nearly full, as in Fortz and Thorup's link cost (INFOCOM 2000
 
 A move that takes an exhausted resource of its source from the limit or above to the target or below, onto a host that ends at
 or below all its targets, always lowers it, where the hosts' capacities are in proportion: the first term falls by at least
-:math:`c_h`. The second changes by :math:`(c_h / R) \sum_r x_r (u'_{kr} + u_{kr} - u'_{hr} - u_{hr})` if the parts x of the source
-h go to the target k and a dash marks what is afterwards; each summand is at most :math:`x_r (2 T_r - x_r) \le T_r^2 < 1`.
+:math:`c_h`. The second changes by :math:`(c_h / R) \sum_r x_r (u'_{kr} + u_{kr} - u'_{hr} - u_{hr})` if the parts x of
+the source h go to the target k and a dash marks what is afterwards; each summand is at most
+:math:`x_r (2 T_r - x_r) \le T_r^2 < 1`.
 """
 
 from __future__ import annotations

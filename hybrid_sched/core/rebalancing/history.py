@@ -17,7 +17,7 @@ from math import sqrt
 from hybrid_sched.core.rebalancing.parameters import Parameters
 from hybrid_sched.core.rebalancing.readings import LENGTH, NO_USE, HostReading, Use
 
-#: A task or host that was not reported for so many long half-lives is forgotten.
+#: A task or host that was not reported for so many long half-lives, and twice as long as makes a report stale, is forgotten.
 _FORGOTTEN_AFTER = 2
 
 
@@ -83,7 +83,8 @@ class History:
         :param parameters: half-lives and limits.
         :param now_s: Unix time; what was not reported for long before it is forgotten.
         """
-        oldest_s = now_s - _FORGOTTEN_AFTER * parameters.long_half_life_s
+        kept_s = max(_FORGOTTEN_AFTER * parameters.long_half_life_s, 2 * parameters.stale_after_s)
+        oldest_s = now_s - kept_s
         tasks = {uuid: each for uuid, each in self.tasks.items() if each.at_s >= oldest_s}
         hosts = {name: each for name, each in self.hosts.items() if each.at_s >= oldest_s}
         for reading in readings:

@@ -233,12 +233,14 @@ class Board:
 
     def plan(self) -> Plan:
         """Give all that was decided."""
-        return Plan(
-            tuple(self._decisions),
-            tuple(self._left_alone[host] for host in sorted(self._left_alone)),
-            self._first_score,
-            self._score,
-        )
+        # Anew from the first: hosts that were to be emptied only after some decisions count from the beginning.
+        score, decisions = self._first_score, []
+        for each in self._decisions:
+            after = score - each.gain
+            decisions.append(replace(each, score_before=score, score_after=after))
+            score = after
+        left_alone = tuple(self._left_alone[host] for host in sorted(self._left_alone))
+        return Plan(tuple(decisions), left_alone, self._first_score, score)
 
     def _score_of(self, place: Place) -> float:
         return self._imbalance.of_host(place.name, place.expected)

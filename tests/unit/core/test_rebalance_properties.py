@@ -294,7 +294,7 @@ def test_the_score_of_a_host_is_convex(one, other, weight):
 
 def test_a_mean_host_at_one_limit_adds_one():
     parameters = Parameters()
-    usable = {name: (10.0, *NO_USE[1:]) for name in ("a", "b")}
+    usable = dict.fromkeys(("a", "b"), (10.0, *NO_USE[1:]))
     # All at one level, so that nothing of it is spread.
     imbalance = Imbalance(usable, dict.fromkeys(usable, (8.0, *NO_USE[1:])), parameters)
     assert imbalance.of_host("a", (8.0, *NO_USE[1:])) == pytest.approx(1)

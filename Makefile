@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 HOSTS ?= 2
 
 .PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration \
-	test-faults test-lab bench-engine bench-sched bench-failover bench-pack bench-noisy lint docs clean
+	test-faults test-lab bench-engine bench-sched bench-failover bench-pack bench-noisy bench-rebalance lint docs clean
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -80,6 +80,12 @@ bench-pack: venv  ## Measure the packers, with PODS=CSV NODES=CSV on a real clus
 bench-noisy: venv  ## Measure what noisy containers cost a guest, in the lab; figures in .bench/noisy.json.
 	$(BIN)/python -m lab up
 	$(BIN)/python -m lab exec -- $(BIN)/python -m benchmarks.noisy_neighbour
+
+bench-rebalance: venv  ## Compare ways to rebalance on LOAD=DIR|CSV, such as a PlanetLab day; figures in .bench/rebalance.json.
+	@test -n "$(LOAD)" || { echo "Name a folder or CSV file of CPU use in percent: make bench-rebalance LOAD=DIR"; exit 2; }
+	@mkdir -p .bench
+	$(BIN)/hybrid-sched-simulate rebalance --load $(LOAD) --hosts 200 -f json --strategy relieve balance consolidate \
+		thr-mmt mad-mmt iqr-mmt thr-mmt+off mad-mmt+off iqr-mmt+off | tee .bench/rebalance.json
 
 docs: venv  ## Build the documents; a warning is an error.
 	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html

@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 HOSTS ?= 2
 
 .PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration \
-	test-faults test-lab bench-engine bench-sched bench-failover bench-pack bench-noisy bench-rebalance lint docs clean
+	test-faults test-isolation test-lab bench-engine bench-sched bench-failover bench-pack bench-noisy bench-rebalance lint docs clean
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -52,6 +52,9 @@ test-functional: venv  ## Run the tests against the real Placement and the real 
 
 test-faults: venv  ## Run random sequences of faults on engines, agents and a real broker (about 12 minutes).
 	@tools/run-suites faults
+
+test-isolation: venv  ## Measure what limits hold under full load, with both versions of control groups.
+	@tools/run-suites isolation
 
 test-lab: venv  ## Start the lab and drive it with the real clients.
 	@tools/run-suites --lab e2e

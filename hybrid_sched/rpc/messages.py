@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What agents and plug-ins send, and its form on the wire: plain JSON, exact numbers as integers or ``"a/b"``.
 
-Every field is checked; whatever does not fit is refused by its name.
+Every field is checked; whatever does not fit is refused by its name. The figures of tasks alone are packed
+(:mod:`hybrid_sched.rpc.task_figures`).
 """
 
 from __future__ import annotations
@@ -10,16 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from hybrid_sched.core.cluster import FRAMEWORKS, Task
 from hybrid_sched.core.decision import Decision, Stage
 from hybrid_sched.core.hardware import UNKNOWN, Hardware
 from hybrid_sched.core.resources import Number, Resources
 from hybrid_sched.core.share_gate import Request
-from hybrid_sched.rpc import wire
+from hybrid_sched.rpc import task_figures, wire
 from hybrid_sched.rpc.isolation import IsolationReport, isolation_from_wire, isolation_to_wire
-from hybrid_sched.rpc.task_figures import TaskFigures
 from hybrid_sched.rpc.wire import BadMessage, Wire, number_to_wire
 
 __all__ = [
@@ -39,7 +37,6 @@ __all__ = [
 MAX_TASKS = 10_000
 MAX_COUNT = 10_000
 MAX_SOURCES = 32
-MAX_FIGURES = 64
 MAX_LISTED_HOSTS = 10_000
 LONGEST_NAME = 255
 LONGEST_TEXT = 2_000
@@ -62,7 +59,8 @@ class HostReport:
     :param hardware: what it is made of.
     :param tasks: guests and containers that hold resources.
     :param measured: figures of the host by name (:mod:`hybrid_sched.core.measures`).
-    :param task_measured: figures of tasks, by the task's uuid, then by name.
+    :param task_measured: figures of tasks, by the task's uuid, then by name; those of tasks that are not in ``tasks`` are not
+        sent.
     :param squeezed: factor, below 1, by which the CPU weights of a framework's tasks are reduced now.
     :param faults: a sentence for each source or isolator that failed.
     :param isolation: how the limits of its tasks are held.
@@ -104,7 +102,9 @@ def report_to_wire(report: HostReport) -> Wire:
         },
         "tasks": [task_to_wire(task) for task in report.tasks],
         "measured": dict(report.measured),
-        "task_measured": _table_to_wire(report.task_measured),
+        "task_measured": task_figures.to_wire(
+            report.task_measured, [task.uuid for task in report.tasks]
+        ),
         "squeezed": {name: number_to_wire(factor) for name, factor in report.squeezed.items()},
         "faults": list(report.faults),
         "isolation": isolation_to_wire(report.isolation),
@@ -181,7 +181,9 @@ def _report_from_wire(fields: Mapping[str, Any], tasks: tuple[Task, ...]) -> Hos
         ),
         tasks=tasks,
         measured=_figures(fields.get("measured", {}), "measured"),
-        task_measured=_table_from_wire(fields.get("task_measured", {}), "task_measured"),
+        task_measured=task_figures.from_wire(
+            fields.get("task_measured", {}), "task_measured", [task.uuid for task in tasks]
+        ),
         squeezed={
             wire.text(name, "squeezed", LONGEST_NAME): _factor(factor, f"squeezed.{name[:64]}")
             for name, factor in squeezed.items()
@@ -200,35 +202,12 @@ def _factor(value: object, field_name: str) -> Number:
     return factor
 
 
-def _table_to_wire(figures_of: Mapping[str, Mapping[str, float]]) -> Wire:
-    """Write figures of tasks, their names once: a busy host has hundreds of tasks."""
-    names = sorted({name for figures in figures_of.values() for name in figures})
-    rows = {uuid: [figures.get(name) for name in names] for uuid, figures in figures_of.items()}
-    return {"names": names, "rows": rows}
-
-
-def _table_from_wire(message: object, where: str) -> TaskFigures:
-    fields = wire.mapping(message, where)
-    entries = wire.sequence(fields.get("names", []), f"{where}.names", MAX_FIGURES)
-    names = [wire.text(name, f"{where}.names", 64) for name in entries]
-    rows = wire.mapping(fields.get("rows", {}), f"{where}.rows")
-    if len(rows) > MAX_TASKS:
-        raise BadMessage(f"{where}.rows: {len(rows)} tasks, at most {MAX_TASKS} are taken")
-    for row in rows.values():
-        if type(row) is not list or len(row) != len(names):
-            raise BadMessage(f"{where}.rows: a row is no array with a figure for each name")
-        for index, value in enumerate(row):
-            if value is not None and not (type(value) is float and 0 <= value < wire.LARGEST):
-                row[index] = wire.measure(value, f"{where}.{names[index]}")
-    # What is None becomes nan.
-    table = np.array(list(rows.values()), dtype=np.float64).reshape(len(rows), len(names))
-    return TaskFigures(names, list(rows), table)
-
-
 def _figures(message: object, where: str) -> dict[str, float]:
     fields = wire.mapping(message, where)
-    if len(fields) > MAX_FIGURES:
-        raise BadMessage(f"{where}: {len(fields)} figures, at most {MAX_FIGURES} are taken")
+    if len(fields) > task_figures.MAX_FIGURES:
+        raise BadMessage(
+            f"{where}: {len(fields)} figures, at most {task_figures.MAX_FIGURES} are taken"
+        )
     try:
         return {
             wire.text(name, "name", 64): wire.measure(figure, name)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import base64
 import copy
 import json
+import struct
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -64,6 +66,10 @@ DECISION = Decision(
 )
 
 
+def packed(*figures: float) -> str:
+    return base64.b64encode(struct.pack(f"<{len(figures)}d", *figures)).decode()
+
+
 def over_the_wire(message: Any) -> Any:
     return json.loads(json.dumps(message))
 
@@ -75,6 +81,14 @@ def test_a_promise_that_is_the_demand_is_not_sent() -> None:
     report = messages.report_from_wire(over_the_wire(wire))
     assert report.tasks == (replace(task, promised=None),)
     assert "promised" not in wire["tasks"][0]
+
+
+def test_figures_of_tasks_are_packed_in_the_order_of_the_tasks() -> None:
+    nan = float("nan")
+    assert messages.report_to_wire(REPORT)["task_measured"] == {
+        "names": ["cpu_cores", "memory_used_mb"],
+        "table": packed(0.125, 12.5, 1.0, nan, nan, nan, nan, nan),
+    }
 
 
 def test_a_report_comes_back_as_it_was() -> None:
@@ -174,15 +188,30 @@ LONG = "x" * 3000
         (("task_measured",), 7, "task_measured: 7 is not an object with names"),
         (("task_measured", "names"), 7, "task_measured.names: 7 is not an array"),
         (("task_measured", "names", 0), "", "task_measured.names: is empty"),
-        (("task_measured", "rows"), [], "task_measured.rows: [] is not an object with names"),
-        (("task_measured", "rows", "t"), 7, "task_measured.rows: a row is no array with"),
-        (("task_measured", "rows", "t"), [1.0], "task_measured.rows: a row is no array with"),
+        (("task_measured", "table"), [], "task_measured.table: is not a string"),
         (
-            ("task_measured", "rows", "t", 0),
-            float("nan"),
-            "task_measured.cpu_cores: nan is not a finite",
+            ("task_measured", "table"),
+            "AAAA",
+            "task_measured.table: 4 characters are not the base64 of 4 tasks with 2 figures each",
         ),
-        (("task_measured", "rows", "t", 1), -1.0, "task_measured.memory_used_mb: -1.0 is not"),
+        (("task_measured", "table"), "-" * 88, "task_measured.table: is no base64"),
+        (("task_measured", "table"), "é" * 88, "task_measured.table: is no base64"),
+        (("task_measured", "table"), "A" * 88, "task_measured.table: is 66 bytes and not 64"),
+        (
+            ("task_measured", "table"),
+            packed(0.125, 12.5, 1.0, float("inf"), 1.0, 1.0, 1.0, 1.0),
+            "task_measured.memory_used_mb of task u: inf is not a finite",
+        ),
+        (
+            ("task_measured", "table"),
+            packed(0.125, 12.5, -1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
+            "task_measured.cpu_cores of task u: -1.0 is not a finite",
+        ),
+        (
+            ("task_measured", "table"),
+            packed(0.125, 12.5, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0**63),
+            "task_measured.memory_used_mb of task w: 9.2",
+        ),
         (("measured",), [], "measured: [] is not an object with names"),
         (("measured",), {str(n): 1 for n in range(65)}, "measured: 65 figures, at most 64"),
         (("measured", "cpu_cores"), float("nan"), "measured.cpu_cores: nan is not a finite"),
@@ -236,7 +265,7 @@ def test_a_reader_takes_tasks_as_read_only_while_they_stay_the_same() -> None:
     first = reader.read(wire)
     assert reader.read(over_the_wire(wire)).tasks is first.tasks
     # Another host's tasks are its own, and a change of any field is seen.
-    other = over_the_wire({**wire, "host": "b", "tasks": wire["tasks"][:1]})
+    other = over_the_wire({**wire, "host": "b", "tasks": wire["tasks"][:1], "task_measured": {}})
     assert len(reader.read(other).tasks) == 1
     changed = over_the_wire(wire)
     changed["tasks"][0]["state"] = "exited"

@@ -264,3 +264,62 @@ def test_a_decision_is_checked_again_before_it_is_carried_out():
 def test_a_parameter_that_cannot_be_used_is_named(field, value):
     with pytest.raises(BadParameter, match=field):
         Parameters(**{field: value})
+
+
+def observed(rows, parameters=None, at_s=None, last=TASKS):
+    """Give the situation after periods in which host a was as in each row; True stands for exhausted."""
+    parameters = parameters or Parameters(short_half_life_s=1, long_half_life_s=1, deviations=0)
+    calm = {**TASKS, "a": (Guest("big", 1), *FULL[1:])}
+    history, now_s = History(), 1e9
+    for index, is_over in enumerate(rows):
+        now_s = at_s[index] if at_s else now_s + PERIOD_S
+        hosts = last if is_over else calm
+        readings = {name: reading_of(name, guests, now_s) for name, guests in hosts.items()}
+        history = history.observe(readings.values(), parameters, now_s)
+    situation = watch(last, parameters=parameters)
+    return replace(situation, history=history, readings=readings, now_s=now_s)
+
+
+def test_only_the_last_m_periods_count():
+    assert len(moves_of(observed([True, False, True]))) == 1
+    assert moves_of(observed([True, False, False, True])) == []
+
+
+def test_periods_before_a_gap_in_the_reports_do_not_count():
+    assert len(moves_of(observed([True, True], at_s=[1000.0, 1800.0]))) == 1
+    assert moves_of(observed([True, True], at_s=[1000.0, 2000.0])) == []
+
+
+def test_a_report_that_is_given_twice_counts_once():
+    situation = observed([True])
+    readings = situation.readings.values()
+    again = situation.history.observe(readings, situation.parameters, situation.now_s + 60)
+    assert moves_of(replace(situation, history=again)) == []
+
+
+def test_periods_before_the_last_move_do_not_count():
+    situation = watch(TASKS)
+    ledger = (done("other", "a", "c", situation.now_s - PERIOD_S),)
+    assert moves_of(replace(situation, moves=ledger)) == []
+    ledger = (done("other", "a", "c", situation.now_s - 2 * PERIOD_S - 1),)
+    assert moves_of(replace(situation, moves=ledger)) == [("big", "a", "b")]
+
+
+def test_a_decision_is_charged_before_the_next_one():
+    hosts = {
+        "a": (Guest("a1", 4, vcpu=20), Guest("a2", 3.5), Guest("a3", 1)),
+        "b": (Guest("b1", 2.9, vcpu=8), Guest("b2", 2.8), Guest("b3", 2.7)),
+        "c": (Guest("c1", 0, vcpu=16),),
+    }
+    # 24 of 40 CPUs may still be declared on c: with a1 there is room for 4, and b1 declared 8.
+    assert moves_of(watch(hosts)) == [("a1", "a", "c"), ("b2", "b", "c")]
+
+
+def test_a_task_stays_in_its_pool():
+    situation = watch(TASKS)
+    snapshot = situation.snapshot
+    hosts = dict(snapshot.hosts)
+    hosts["b"] = replace(hosts["b"], pool="other")
+    pools = {**snapshot.pools, "other": replace(snapshot.pools[""], name="other")}
+    apart = replace(situation, snapshot=replace(snapshot, pools=pools, hosts=hosts))
+    assert moves_of(apart) == [("big", "a", "c")]

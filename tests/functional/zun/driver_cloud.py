@@ -58,9 +58,9 @@ class DriverTest(CloudTest):
         self.set("image_driver_list", ["docker"], None)
         for patch in (
             mock.patch(
-                "zun.compute.provider_tree.lockutils.internal_lock", lambda *_, **__: CopiedLock()
+                "zun.compute.provider_tree.lockutils.internal_lock", return_value=CopiedLock()
             ),
-            mock.patch.object(network, "driver", lambda **_: NoNetwork()),
+            mock.patch.object(network, "driver", return_value=NoNetwork()),
             # What a driver of ours puts in its place ends with the test.
             mock.patch.object(report, "SchedulerReportClient", report.SchedulerReportClient),
         ):

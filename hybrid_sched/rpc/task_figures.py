@@ -138,12 +138,12 @@ def from_wire(message: object, where: str, uuids: Sequence[str]) -> TaskFigures:
     # Whatever is no nan must be a number that could be sent as one.
     wrong = known & ~((table >= 0) & (table < wire.LARGEST))
     if wrong.any():
-        row, column = np.argwhere(wrong)[0]
+        row, column = np.argwhere(wrong)[0].tolist()
         wire.measure(float(table[row, column]), f"{where}.{names[column]} of task {uuids[row]}")
     some: npt.NDArray[np.bool_] = np.logical_or.reduce(known, axis=1)
     if some.all():
         return TaskFigures(names, uuids, table)
-    return TaskFigures(names, [uuids[row] for row in np.flatnonzero(some)], table[some])
+    return TaskFigures(names, [uuids[row] for row in np.flatnonzero(some).tolist()], table[some])
 
 
 def _unpacked(value: object, where: str, shape: tuple[int, int]) -> Floats:

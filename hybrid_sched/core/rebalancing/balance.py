@@ -12,7 +12,7 @@ from hybrid_sched.core.rebalancing.relieve import Relieve
 #: The fullest hosts for which a move is looked for in one period.
 _TRIED = 4
 
-#: A host is left alone unless it is fuller than its targets by less than this part of them.
+#: A host is looked at from this part of one of its targets on.
 _NEAR = 0.9
 
 

@@ -3,15 +3,21 @@
 
 SHELL := /bin/bash
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
 RELEASE ?= 2026.2
-CONSTRAINTS := constraints/$(RELEASE).txt
+ifeq ($(RELEASE),2026.2)
+VENV := .venv
 REQUIREMENTS := requirements.txt test-requirements.txt doc/requirements.txt lab/requirements.txt
+else
+# For test-zun alone: Zun of that release, with what it runs with.
+VENV := .venv-$(RELEASE)
+REQUIREMENTS := tests/functional/zun/requirements-$(RELEASE).txt
+endif
+BIN := $(VENV)/bin
+CONSTRAINTS := constraints/$(RELEASE).txt
 STAMP := $(VENV)/.installed
 HOSTS ?= 2
 
-.PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration \
+.PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration test-zun \
 	test-faults test-isolation test-lab bench-engine bench-sched bench-failover bench-pack bench-noisy bench-rebalance lint docs clean
 
 help:  ## Show the targets.
@@ -49,6 +55,9 @@ test-integration: venv  ## Run the tests against a real message broker and a rea
 
 test-functional: venv  ## Run the tests against the real Placement and the real schedulers of Nova and Zun.
 	@tools/run-suites functional/placement functional/nova functional/zun
+
+test-zun: venv  ## Run the functional tests with Zun; RELEASE=2026.1 runs them with Zun 17, in .venv-2026.1.
+	@VENV=$(VENV) tools/run-suites functional/zun
 
 test-faults: venv  ## Run random sequences of faults on engines, agents and a real broker (about 12 minutes).
 	@tools/run-suites faults
@@ -95,4 +104,4 @@ docs: venv  ## Build the documents; a warning is an error.
 	@echo "Open doc/build/html/index.html"
 
 clean: demo-down  ## Remove all that the targets made.
-	rm -rf $(VENV) .lab .bench doc/build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* .lab .bench doc/build .mypy_cache .ruff_cache .pytest_cache .hypothesis

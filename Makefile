@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 HOSTS ?= 2
 
 .PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration \
-	test-faults test-lab bench-engine bench-sched bench-failover bench-pack bench-noisy lint docs clean
+	test-faults test-isolation test-lab bench-engine bench-sched bench-failover bench-pack bench-noisy lint docs clean
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -53,6 +53,9 @@ test-functional: venv  ## Run the tests against the real Placement and the real 
 test-faults: venv  ## Run random sequences of faults on engines, agents and a real broker (about 12 minutes).
 	@tools/run-suites faults
 
+test-isolation: venv  ## Measure guests and containers under full load against their limits, with cgroup v1 and v2 (about 12 minutes).
+	@tools/run-suites isolation
+
 test-lab: venv  ## Start the lab and drive it with the real clients.
 	@tools/run-suites --lab e2e
 
@@ -69,7 +72,7 @@ lint: venv  ## Check style, types, import directions, documents and scripts.
 	$(BIN)/lint-imports
 	$(BIN)/flake8 --select=H --extend-ignore=H301,H306,H404,H405 --exclude=.venv,.lab,doc/build hybrid_sched lab tests benchmarks
 	$(BIN)/doc8 README.rst doc/source releasenotes
-	shellcheck tools/install-packages tools/make-venv tools/run-suites .ci/run lab/files/guest-init lab/files/libvirt-hook
+	shellcheck tools/install-packages tools/make-venv tools/run-suites tools/v2-guest .ci/run lab/files/guest-init lab/files/libvirt-hook
 
 bench-failover: venv  ## Measure what a change of the leading engine costs requests (figures in .bench/failover.json).
 	$(BIN)/python -m benchmarks.failover
@@ -86,4 +89,4 @@ docs: venv  ## Build the documents; a warning is an error.
 	@echo "Open doc/build/html/index.html"
 
 clean: demo-down  ## Remove all that the targets made.
-	rm -rf $(VENV) .lab .bench doc/build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .lab .bench .cache doc/build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -62,7 +62,7 @@ test-zun: venv  ## Run the functional tests with Zun; RELEASE=2026.1 runs them w
 test-faults: venv  ## Run random sequences of faults on engines, agents and a real broker (about 12 minutes).
 	@tools/run-suites faults
 
-test-isolation: venv  ## Measure what limits hold under full load, with both versions of control groups.
+test-isolation: venv  ## Measure guests and containers under full load against their limits, with cgroup v1 and v2 (about 12 minutes).
 	@tools/run-suites isolation
 
 test-lab: venv  ## Start the lab and drive it with the real clients.
@@ -81,7 +81,7 @@ lint: venv  ## Check style, types, import directions, documents and scripts.
 	$(BIN)/lint-imports
 	$(BIN)/flake8 --select=H --extend-ignore=H301,H306,H404,H405 --exclude=.venv,.lab,doc/build hybrid_sched lab tests benchmarks
 	$(BIN)/doc8 README.rst doc/source releasenotes
-	shellcheck tools/install-packages tools/make-venv tools/run-suites .ci/run lab/files/guest-init lab/files/libvirt-hook
+	shellcheck tools/install-packages tools/make-venv tools/run-suites tools/v2-guest .ci/run lab/files/guest-init lab/files/libvirt-hook
 
 bench-failover: venv  ## Measure what a change of the leading engine costs requests (figures in .bench/failover.json).
 	$(BIN)/python -m benchmarks.failover
@@ -104,4 +104,4 @@ docs: venv  ## Build the documents; a warning is an error.
 	@echo "Open doc/build/html/index.html"
 
 clean: demo-down  ## Remove all that the targets made.
-	rm -rf .venv .venv-* .lab .bench doc/build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* .lab .bench .cache doc/build .mypy_cache .ruff_cache .pytest_cache .hypothesis

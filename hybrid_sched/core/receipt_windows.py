@@ -108,6 +108,8 @@ class ReceiptWindows:
         self._last_s = np.zeros(0)
         self._rows: dict[str, int] = {}
         self._promised: dict[str, Resources] = {}
+        # Rows that have had a task, as a number from the first one on, and those of them that are empty now.
+        self._used = 0
         self._free: list[int] = []
         # Samples that are not summed up yet, no two of one task, and of which tasks.
         self._waiting: list[tuple[Indices, float, Floats, Floats]] = []
@@ -137,15 +139,12 @@ class ReceiptWindows:
         if row is not None and self._promised[uuid] == promised:
             return row
         if row is None:
-            if not self._free:
-                self._grow()
-            row = self._rows[uuid] = self._free.pop()
+            row = self._rows[uuid] = self._free.pop() if self._free else self._next_row()
         else:
             # What waits was under the promise before.
             self._take_in()
+            self._empty(row)
         self._promised[uuid] = promised
-        self._sums[:, row] = 0
-        self._most[:, row] = 0
         self._first_s[row] = math.inf
         self._last_s[row] = -math.inf
         # What is no number is neither above nor below anything.
@@ -158,8 +157,10 @@ class ReceiptWindows:
         """Drop the windows of some tasks; their rows are given to others."""
         self._take_in()
         for uuid in uuids:
-            self._free.append(self._rows.pop(uuid))
+            row = self._rows.pop(uuid)
             del self._promised[uuid]
+            self._empty(row)
+            self._free.append(row)
 
     def add(self, rows: Indices, at_s: float, values: Floats, over_s: Floats) -> None:
         """Take in one sample of each of some tasks.
@@ -283,28 +284,34 @@ class ReceiptWindows:
         """Give the plane of a bucket, emptied if it held an older one; None for a bucket that has left the window."""
         plane = number % len(self._numbers)
         if self._numbers[plane] < number:
+            # Rows that no task has had yet are left alone: they are empty, and the system has given no memory for them.
             self._numbers[plane] = number
-            self._sums[plane] = 0
-            self._most[plane] = 0
+            self._sums[plane, : self._used] = 0
+            self._most[plane, : self._used] = 0
         return plane if self._numbers[plane] == number else None
 
     def _planes_at(self, now_s: float) -> Indices:
         """Give the planes that are in the window; one that a clock ahead began early is."""
         return np.flatnonzero(self._numbers >= math.floor(now_s / self.bucket_s) - BUCKETS)
 
-    def _grow(self) -> None:
-        """Make room for a quarter more tasks."""
-        before = len(self._cores)
-        more = max(before // 4, _LEAST_ROWS)
-        self._sums = _widened(self._sums, more, axis=1)
-        self._most = _widened(self._most, more, axis=1)
-        self._cores = _widened(self._cores, more)
-        self._ceilings = _widened(self._ceilings, more)
-        self._first_s = _widened(self._first_s, more)
-        self._last_s = _widened(self._last_s, more)
-        self._is_waiting = _widened(self._is_waiting, more)
-        # The lowest is taken first.
-        self._free += range(before + more - 1, before - 1, -1)
+    def _empty(self, row: int) -> None:
+        self._sums[:, row] = 0
+        self._most[:, row] = 0
+
+    def _next_row(self) -> int:
+        """Give a row that has had no task yet; where there is none, room is made for as many again."""
+        row = self._used
+        self._used += 1
+        if row == len(self._cores):
+            more = max(row, _LEAST_ROWS)
+            self._sums = _widened(self._sums, more, axis=1)
+            self._most = _widened(self._most, more, axis=1)
+            self._cores = _widened(self._cores, more)
+            self._ceilings = _widened(self._ceilings, more)
+            self._first_s = _widened(self._first_s, more)
+            self._last_s = _widened(self._last_s, more)
+            self._is_waiting = _widened(self._is_waiting, more)
+        return row
 
 
 def _widened(array: npt.NDArray[_Number], more: int, axis: int = 0) -> npt.NDArray[_Number]:

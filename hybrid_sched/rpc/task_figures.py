@@ -140,7 +140,7 @@ def from_wire(message: object, where: str, uuids: Sequence[str]) -> TaskFigures:
     if wrong.any():
         row, column = np.argwhere(wrong)[0].tolist()
         wire.measure(float(table[row, column]), f"{where}.{names[column]} of task {uuids[row]}")
-    some: npt.NDArray[np.bool_] = np.logical_or.reduce(known, axis=1)
+    some = np.asarray(known.any(axis=1))
     if some.all():
         return TaskFigures(names, uuids, table)
     return TaskFigures(names, [uuids[row] for row in np.flatnonzero(some).tolist()], table[some])

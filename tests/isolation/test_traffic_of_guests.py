@@ -36,7 +36,10 @@ def traffic(host: Host) -> Iterator[Traffic]:  # noqa: F811
     host.ask("look")
     (first,) = psutil.Process(host._process.pid).children()
     inside = ["nsenter", "--target", str(first.pid), "--mount", "--net"]
-    program = [sys.executable, str(Path(__file__).with_name("traffic_program.py"))]
+    program = [
+        sys.executable,
+        str(Path(__file__).parents[1] / "integration" / "traffic_program.py"),
+    ]
     with subprocess.Popen(
         [*inside, *program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -16,6 +16,7 @@ from hybrid_sched.doctor.hypervisor import NotAnswering, ZunDocker
 
 # Zun can only be asked for all of its containers, so that the answer serves repairs that follow at once.
 _ZUN_MAX_AGE_S = 2.0
+_CHANGED = "the inventory has changed since: run the doctor again"
 
 
 class NotRepaired(Exception):
@@ -68,15 +69,7 @@ class Repairer:
         if read is None:
             raise NotRepaired("the provider is gone")
         generation, inventories = read
-        found = inventories.get(repair.resource_class)
-        if (found and (found.total, found.reserved, found.ratio)) != repair.found:
-            raise NotRepaired("the inventory has changed since: run the doctor again")
-        total, reserved, ratio = repair.found or (0, 0, 1.0)
-        inventory = Inventory(
-            total=total if repair.total is None else repair.total,
-            reserved=reserved if repair.reserved is None else repair.reserved,
-            ratio=ratio if repair.ratio is None else repair.ratio,
-        )
+        inventory = _corrected(repair, inventories.get(repair.resource_class))
         placement.set_inventory(repair.provider_uuid, repair.resource_class, inventory, generation)
 
     def _release(self, repair: ReleaseClaim) -> None:
@@ -118,3 +111,29 @@ class Repairer:
             containers = {**zun.containers(), **capsules}
             self._zun = asked_at_s, Known(containers=containers, members=members)
         return self._zun[1]
+
+
+def _corrected(repair: SetInventory, now: Inventory | None) -> Inventory:
+    """Give the inventory that is to be written.
+
+    What the repair does not write is as it is now: another repair of the same inventory may just have corrected it.
+
+    :raises NotRepaired: when what it writes is not as it was seen any more.
+    """
+    seen = repair.found
+    if now is None or seen is None:
+        if now is not None or seen is not None:
+            raise NotRepaired(_CHANGED)
+        now = Inventory(0, 0, 1.0)
+        seen = (now.total, now.reserved, now.ratio)
+    wanted = (repair.total, repair.reserved, repair.ratio)
+    current = (now.total, now.reserved, now.ratio)
+    if any(
+        new is not None and old != was for new, old, was in zip(wanted, current, seen, strict=True)
+    ):
+        raise NotRepaired(_CHANGED)
+    return Inventory(
+        total=now.total if repair.total is None else repair.total,
+        reserved=now.reserved if repair.reserved is None else repair.reserved,
+        ratio=now.ratio if repair.ratio is None else repair.ratio,
+    )

@@ -6,43 +6,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cliff.lister import Lister
 from oslo_config import cfg
 
-from hybrid_sched.clients.nova import nova_client
-from hybrid_sched.clients.placement import placement_client
-from hybrid_sched.clients.zun import zun_client
 from hybrid_sched.cmd.manage.app import ManageError
-from hybrid_sched.conf import agent as agent_options
-from hybrid_sched.conf import clients as client_options
-from hybrid_sched.conf.clients import BadClientOption
-from hybrid_sched.core.doctor.checks import examine
-from hybrid_sched.core.doctor.findings import Finding, Safety, Severity, exit_code
-from hybrid_sched.doctor.cloud import Clients, CloudReader
-from hybrid_sched.doctor.gathering import gather
-from hybrid_sched.doctor.hypervisor import ZunDocker
-from hybrid_sched.doctor.repairs import NotRepaired, Repairer
+from hybrid_sched.core.doctor.findings import Finding, Severity, exit_code
+
+if TYPE_CHECKING:
+    from hybrid_sched.cmd.manage.treatment import Treated
 
 _COLUMNS = ("Severity", "Code", "Host", "Finding", "Remedy", "Repair", "Done")
 _DEFAULT_SETTLE_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Treated:
-    """A finding, and what was done about it.
-
-    :param finding: which.
-    :param done: what was done, or why nothing was.
-    :param is_over: whether it was repaired.
-    """
-
-    finding: Finding
-    done: str = ""
-    is_over: bool = False
 
 
 class Doctor(Lister):
@@ -98,19 +75,10 @@ class Doctor(Lister):
     ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
         """Look, judge, and repair."""
         self.app.require_configuration()
-        agent_options.register(cfg.CONF)
-        client_options.register(cfg.CONF)
-        clients = configured_clients(cfg.CONF)
-        docker = ZunDocker(cfg.CONF.agent.docker_url)
-        facts = gather(
-            cfg.CONF,
-            CloudReader(clients, parsed_args.settle),
-            docker,
-            self.app.ask,
-            nova_conf=parsed_args.nova_conf,
-            zun_conf=parsed_args.zun_conf,
-        )
-        treated = self._treat(examine(facts), parsed_args, Repairer(clients, docker))
+        # cliff imports the modules of all commands, whichever is run.
+        from hybrid_sched.cmd.manage import treatment  # noqa: PLC0415 - clients and daemons' libraries take long to import
+
+        treated = treatment.treat(cfg.CONF, parsed_args, self.app.ask, self._ask_operator)
         self._left = tuple(each.finding for each in treated if not each.is_over)
         return _COLUMNS, (_cells(each) for each in treated)
 
@@ -126,40 +94,6 @@ class Doctor(Lister):
             return int(Severity.UNKNOWN)
         return code or exit_code(self._left)
 
-    def _treat(
-        self, findings: list[Finding], parsed_args: argparse.Namespace, repairer: Repairer
-    ) -> list[Treated]:
-        if not parsed_args.repair and not parsed_args.dry_run:
-            return [Treated(finding) for finding in findings]
-        # A consumer may hold several hosts, and is released from all of them at once.
-        outcomes: dict[object, Treated] = {}
-        treated = []
-        for finding in findings:
-            outcome = outcomes.get(finding.repair) if finding.repair is not None else None
-            if outcome is None:
-                outcome = self._treat_one(finding, parsed_args, repairer)
-                outcomes[finding.repair] = outcome
-            treated.append(replace(outcome, finding=finding))
-        return treated
-
-    def _treat_one(
-        self, finding: Finding, parsed_args: argparse.Namespace, repairer: Repairer
-    ) -> Treated:
-        if finding.repair is None:
-            return Treated(finding, "left to you")
-        if parsed_args.dry_run:
-            question = ", after a question" if finding.safety is Safety.ASK else ""
-            return Treated(finding, f"would {finding.repair}{question}")
-        if finding.safety is Safety.ASK and not parsed_args.yes:
-            refusal = self._ask_operator(finding)
-            if refusal:
-                return Treated(finding, refusal)
-        try:
-            repairer.carry_out(finding.repair)
-        except NotRepaired as reason:
-            return Treated(finding, f"not repaired: {reason}")
-        return Treated(finding, f"repaired: {finding.repair}", is_over=True)
-
     def _ask_operator(self, finding: Finding) -> str:
         """Ask for a yes; gives why nothing is to be done, empty for a yes."""
         if not self.app.stdin.isatty():
@@ -169,17 +103,6 @@ class Doctor(Lister):
         self.app.stderr.flush()
         answer = self.app.stdin.readline().strip().lower()
         return "" if answer in ("y", "yes") else "not done: you said no"
-
-
-def configured_clients(conf: cfg.ConfigOpts) -> Clients:
-    """Make the clients that are configured.
-
-    :raises ManageError: when their options cannot be used.
-    """
-    try:
-        return Clients(placement_client(conf), nova_client(conf), zun_client(conf))
-    except BadClientOption as error:
-        raise ManageError(f"{error}. Correct it in the file of --config-file.") from None
 
 
 def _cells(treated: Treated) -> tuple[Any, ...]:

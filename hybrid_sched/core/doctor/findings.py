@@ -36,7 +36,7 @@ class SetInventory:
     :param provider_uuid: whose.
     :param resource_class: of Placement.
     :param found: total, reserved and ratio as they were seen; None where there was no such inventory. The repair is given up
-        when they have changed.
+        when what it writes has changed.
     :param total: to be written.
     :param reserved: to be written.
     :param ratio: allocation ratio to be written.

@@ -216,6 +216,17 @@ def test_an_inventory_is_written_only_if_it_is_still_as_it_was_seen(
     assert site.inventory("one")["MEMORY_MB"]["reserved"] == 700
 
 
+def test_all_that_was_overwritten_in_one_inventory_is_repaired_at_once(site: Site) -> None:
+    site.replace("nova.conf", "[DEFAULT]", "[DEFAULT]\nreserved_host_cpus = 2")
+    site.set_inventory(site.providers["one"], VCPU={"total": CPUS, "allocation_ratio": 16.0})
+    _, found = site.doctor("--repair", "--yes")
+    for code in ("inventory.reserved_changed", "inventory.ratio_changed"):
+        [row] = found[code]
+        assert row["Done"].startswith("repaired: ")
+    vcpu = site.inventory("one")["VCPU"]
+    assert (vcpu["total"], vcpu["reserved"], vcpu["allocation_ratio"]) == (CPUS, 2, 4.0)
+
+
 def test_one_question_frees_all_hosts_of_a_consumer(site: Site) -> None:
     lost = str(uuid.uuid4())
     site.cloud.claim(lost, dict.fromkeys(site.providers.values(), HELD))

@@ -3,16 +3,22 @@
 
 SHELL := /bin/bash
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
 RELEASE ?= 2026.2
-CONSTRAINTS := constraints/$(RELEASE).txt
+ifeq ($(RELEASE),2026.2)
+VENV := .venv
 REQUIREMENTS := requirements.txt test-requirements.txt doc/requirements.txt lab/requirements.txt
+else
+# For test-zun alone: Zun of that release, with what it runs with.
+VENV := .venv-$(RELEASE)
+REQUIREMENTS := tests/functional/zun/requirements-$(RELEASE).txt
+endif
+BIN := $(VENV)/bin
+CONSTRAINTS := constraints/$(RELEASE).txt
 STAMP := $(VENV)/.installed
 HOSTS ?= 2
 
-.PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration \
-	test-faults test-lab bench-engine bench-sched bench-failover bench-pack bench-noisy lint docs clean
+.PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration test-zun \
+	test-faults test-isolation test-lab bench-engine bench-sched bench-failover bench-pack bench-noisy bench-rebalance lint docs clean
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -50,8 +56,14 @@ test-integration: venv  ## Run the tests against a real message broker and a rea
 test-functional: venv  ## Run the tests against the real Placement and the real schedulers of Nova and Zun.
 	@tools/run-suites functional/placement functional/nova functional/zun
 
+test-zun: venv  ## Run the functional tests with Zun; RELEASE=2026.1 runs them with Zun 17, in .venv-2026.1.
+	@VENV=$(VENV) tools/run-suites functional/zun
+
 test-faults: venv  ## Run random sequences of faults on engines, agents and a real broker (about 12 minutes).
 	@tools/run-suites faults
+
+test-isolation: venv  ## Measure guests and containers under full load against their limits, with cgroup v1 and v2 (about 12 minutes).
+	@tools/run-suites isolation
 
 test-lab: venv  ## Start the lab and drive it with the real clients.
 	@tools/run-suites --lab e2e
@@ -69,7 +81,7 @@ lint: venv  ## Check style, types, import directions, documents and scripts.
 	$(BIN)/lint-imports
 	$(BIN)/flake8 --select=H --extend-ignore=H301,H306,H404,H405 --exclude=.venv,.lab,doc/build hybrid_sched lab tests benchmarks
 	$(BIN)/doc8 README.rst doc/source releasenotes
-	shellcheck tools/install-packages tools/make-venv tools/run-suites .ci/run lab/files/guest-init lab/files/libvirt-hook
+	shellcheck tools/install-packages tools/make-venv tools/run-suites tools/v2-guest .ci/run lab/files/guest-init lab/files/libvirt-hook
 
 bench-failover: venv  ## Measure what a change of the leading engine costs requests (figures in .bench/failover.json).
 	$(BIN)/python -m benchmarks.failover
@@ -81,9 +93,15 @@ bench-noisy: venv  ## Measure what noisy containers cost a guest, in the lab; fi
 	$(BIN)/python -m lab up
 	$(BIN)/python -m lab exec -- $(BIN)/python -m benchmarks.noisy_neighbour
 
+bench-rebalance: venv  ## Compare ways to rebalance on LOAD=DIR|CSV, such as a PlanetLab day; figures in .bench/rebalance.json.
+	@test -n "$(LOAD)" || { echo "Name a folder or CSV file of CPU use in percent: make bench-rebalance LOAD=DIR"; exit 2; }
+	@mkdir -p .bench
+	$(BIN)/hybrid-sched-simulate rebalance --load $(LOAD) --hosts 200 -f json --strategy relieve balance consolidate \
+		thr-mmt mad-mmt iqr-mmt thr-mmt+off mad-mmt+off iqr-mmt+off | tee .bench/rebalance.json
+
 docs: venv  ## Build the documents; a warning is an error.
 	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html
 	@echo "Open doc/build/html/index.html"
 
 clean: demo-down  ## Remove all that the targets made.
-	rm -rf $(VENV) .lab .bench doc/build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* .lab .bench .cache doc/build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -15,10 +15,14 @@ from rich.console import Console
 from rich.table import Table
 
 from hybrid_sched import loading
+from hybrid_sched.cmd import simulate_rebalance
 from hybrid_sched.core.packing.base import DEFAULT_PACKER, Packer
+from hybrid_sched.core.rebalancing.parameters import BadParameter
 from hybrid_sched.simulation import instances
 from hybrid_sched.simulation.cases import CaseError, solve_all
 from hybrid_sched.simulation.instances import InstanceError
+from hybrid_sched.simulation.load_series import LoadError
+from hybrid_sched.simulation.rebalance_world import ScenarioError
 
 _BAD_INPUT = 2
 _PACKERS = "hybrid_sched.packing"
@@ -34,10 +38,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_solve(commands)
     _add_pack(commands)
+    simulate_rebalance.add_to(commands)
     options = parser.parse_args(arguments)
     try:
         options.run(options)
-    except (CaseError, InstanceError, loading.PluginNotFound) as error:
+    except (
+        BadParameter,
+        CaseError,
+        InstanceError,
+        LoadError,
+        ScenarioError,
+        loading.PluginNotFound,
+    ) as error:
         print(f"hybrid-sched-simulate: {error}", file=sys.stderr)
         return _BAD_INPUT
     return 0

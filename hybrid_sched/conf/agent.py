@@ -31,7 +31,7 @@ OPTIONS = [
     ),
     cfg.ListOpt(
         "isolators",
-        default=["libvirt", "docker"],
+        default=["libvirt", "docker", "cgroup", "traffic"],
         help="Isolators that hold tasks to their limits, and reduce their CPU weights when the engine asks for it, names of "
         "entry points of hybrid_sched.isolator. Where several can hold the same limit of the same tasks, the first one does. "
         "Leave out what a host lacks; leave it empty to have no task touched. Run hybrid-sched-manage release-host before you "

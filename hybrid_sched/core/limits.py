@@ -174,13 +174,21 @@ def _cpus(
         nodes = [index for index, node in enumerate(left) if node and amount <= len(node)]
         if not nodes:
             # Larger than a node, or nothing is left to choose from.
-            shared[each.uuid] = pool
+            shared[each.uuid] = pool or _beside_others(host.cpus, _count(each))
             continue
         stays = [index for index in nodes if left[index] == each.cpus]
         index = min(stays or nodes, key=lambda node: (load[node] / len(left[node]), node))
         load[index] += amount
         shared[each.uuid] = left[index]
     return {**shared, **own}
+
+
+def _beside_others(cpus: frozenset[int], count: int) -> frozenset[int]:
+    """Give CPUs to a dedicated task for which others with CPUs of their own leave none.
+
+    They must not be as many as it declared: it would be taken for one that has CPUs of its own the next time.
+    """
+    return cpus if len(cpus) != count or count == 1 else cpus - {max(cpus)}
 
 
 def _own_cpus(

@@ -15,7 +15,8 @@ import libvirt
 import requests
 from docker.errors import DockerException, NotFound
 from oslo_config import cfg
-from pyroute2 import IPRoute, NetNS
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.interfaces.isolator import IsolationError
@@ -122,19 +123,21 @@ def _containers(client: Any) -> Iterator[Place]:
 
 
 def _far_ends(pid: int) -> tuple[str, ...]:
-    """Find the ends in this network namespace of the veth pairs of a process; none when it has ended meanwhile."""
-    try:
-        with NetNS(f"/proc/{pid}/ns/net", flags=0) as inside:
-            pairs = {(link.get_attr("IFLA_LINK"), link["index"]) for link in inside.get_links()}
-    except OSError:
-        return ()
+    """Find the ends in this network namespace of the veth pairs of a process; none when it has ended meanwhile.
+
+    The other namespace is not entered: pyroute2 does so in a child process, which has the signal handlers of this one.
+    """
     with IPRoute() as here:
-        # Numbers are unique within a namespace only: the two ends of a pair name each other.
+        try:
+            number = here.get_netnsid(pid=pid)["nsid"]
+        except NetlinkError:
+            return ()
+        # Numbered is only what has a link to here.
         return tuple(
             sorted(
                 link.get_attr("IFLA_IFNAME")
                 for link in here.get_links()
                 if link.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") == "veth"
-                and (link["index"], link.get_attr("IFLA_LINK")) in pairs
+                and link.get_attr("IFLA_LINK_NETNSID") == number
             )
         )

@@ -138,7 +138,7 @@ def from_wire(message: object, where: str, uuids: Sequence[str]) -> TaskFigures:
     # Whatever is no nan must be a number that could be sent as one.
     wrong = known & ~((table >= 0) & (table < wire.LARGEST))
     if wrong.any():
-        row, column = np.argwhere(wrong)[0]
+        row, column = np.argwhere(wrong)[0].tolist()
         wire.measure(float(table[row, column]), f"{where}.{names[column]} of task {uuids[row]}")
     some = np.asarray(known.any(axis=1))
     if some.all():

@@ -31,8 +31,8 @@ class AllocationsClient(report.SchedulerReportClient):
     def set_traits_for_provider(self, context: Any, rp_uuid: str, traits: Any) -> None:
         """Leave the traits.
 
-        zun-compute would mark the provider while its service is disabled, with a list of traits that may be minutes old.
-        Zun's ``ComputeFilter`` knows of disabled services from Zun's database.
+        zun-compute would mark the provider while its service is disabled. Zun's ``ComputeFilter`` knows that from Zun's
+        database.
         """
 
     def post(self, url: str, *args: Any, **kwargs: Any) -> Any:

@@ -37,8 +37,8 @@ def _common(lab: Lab) -> dict[str, dict[str, object]]:
             "state_path": lab.folder("data", "zun"),
             "image_driver_list": "docker",
             "default_image_driver": "docker",
-            "container_driver": "docker" if lab.stock else "hybrid_docker",
-            "capsule_driver": "docker" if lab.stock else "hybrid_docker",
+            "container_driver": _driver(lab),
+            "capsule_driver": _driver(lab),
         },
         "api": {
             "host_ip": CONTROL_IP,
@@ -64,6 +64,10 @@ def _common(lab: Lab) -> dict[str, dict[str, object]]:
         "websocket_proxy": {"base_url": f"ws://{CONTROL_IP}:6784/"},
         "hybrid_sched": {"refresh_period_s": 5},
     }
+
+
+def _driver(lab: Lab) -> str:
+    return "docker" if lab.stock else "hybrid_docker"
 
 
 def _scheduling(lab: Lab) -> dict[str, object]:

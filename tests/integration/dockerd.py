@@ -20,6 +20,8 @@ IMAGE = "hybrid-test"
 _BUSYBOX = Path("/bin/busybox")
 _APPLETS = ("cat", "dd", "ls", "sh", "sleep", "sync")
 _STOP_TIMEOUT_S = 20
+#: Long enough for an emulated machine.
+_API_TIMEOUT_S = 120
 
 
 def why_not() -> str | None:
@@ -71,7 +73,7 @@ class Dockerd:
         settings = {"live-restore": True, **self._settings}
         (self._directory / "daemon.json").write_text(json.dumps(settings))
         self._launch()
-        self.client = docker.APIClient(base_url=self.url, timeout=30)
+        self.client = docker.APIClient(base_url=self.url, timeout=_API_TIMEOUT_S)
         self.client.import_image_from_data(_busybox(), repository=IMAGE)
 
     def restart(self) -> None:
@@ -102,7 +104,7 @@ class Dockerd:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_until(self._answers, "dockerd answers", 60)
+        wait_until(self._answers, "dockerd answers", _API_TIMEOUT_S)
 
     def run(self, name: str, *command: str, **limits: object) -> str:
         """Start a container without network and give its identifier."""

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dockerd import Dockerd
 from kernel import LoopDisk, prefer
 from oslo_config import cfg
+from waiting import wait_until
 
 from hybrid_sched.conf import agent as agent_options
 from hybrid_sched.control_groups import groups_of
@@ -18,6 +21,11 @@ from hybrid_sched.isolators.cgroup import CgroupIsolator
 
 SPIN = "while :; do :; done & while :; do :; done"
 _VOLUME = "/volume"
+#: Asks for 128 MiB at once, when it is let go, and then tells how that ended.
+HOG = (
+    "until [ -e /volume/go ]; do sleep 0.1; done;"
+    "dd if=/dev/zero of=/dev/null bs=128M count=1; echo $? >/volume/ended; sleep 3600"
+)
 
 
 class Site:
@@ -47,6 +55,27 @@ class Site:
         """Make the isolator, which knows nothing yet."""
         return CgroupIsolator(self.options())
 
+    def let_go(self) -> int:
+        """Let the hog ask for memory, and give the exit code of that."""
+        go, ended = self._volume / "go", self._volume / "ended"
+        go.touch()
+        try:
+            return int(wait_until(lambda: ended.exists() and ended.read_text(), "it ended", 60))
+        finally:
+            go.unlink()
+            ended.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def flushing(self) -> Iterator[None]:
+        """Have what waits in the page cache for the volume written all the time, by somebody who is in no container."""
+        again = f"while :; do sync --file-system {self._volume}; sleep 0.1; done"
+        process = subprocess.Popen(["sh", "-c", again])
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
     def start(self, command: str) -> Container:
         """Start a container with a shell's command."""
         task = str(uuid.uuid4())
@@ -74,12 +103,6 @@ class Container:
 
     def __exit__(self, *_: object) -> None:
         self._client.remove_container(self._id, force=True)
-
-    def shell(self, command: str) -> int:
-        """Run a command in it to its end and give its exit code."""
-        made = self._client.exec_create(self._id, ["sh", "-c", command])
-        self._client.exec_start(made["Id"])
-        return int(self._client.exec_inspect(made["Id"])["ExitCode"])
 
     def hold(self, **limits: object) -> None:
         """Set limits, by an isolator that has just been made; what is read back is what was set."""

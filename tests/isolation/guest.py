@@ -231,6 +231,7 @@ def _fill(tree: Path, distributions: list[metadata.Distribution]) -> None:
     for folder in _EMPTY:
         (tree / folder).mkdir(parents=True, exist_ok=True)
     (tree / "usr/local/bin/python3").symlink_to(python)
+    (tree / "var/run").symlink_to("/run")
     for each in distributions:
         for file in each.files or ():
             source = Path(str(each.locate_file(file)))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,12 @@ class Host(libvirt_host.Host):
         conf.register_opts(agent_options.OPTIONS, group=cfg.OptGroup("agent"))
         conf([], default_config_files=[])
         conf.set_override("sources", ["host", "libvirt"], group="agent")
-        kinds: dict[str, type[Isolator]] = {"libvirt": LibvirtIsolator, "cgroup": CgroupIsolator}
-        self._isolator = kinds[isolator](conf)
+        made: dict[str, Callable[[], Isolator]] = {
+            # On an emulated machine everything takes its time.
+            "libvirt": lambda: LibvirtIsolator(conf, timeout_s=60),
+            "cgroup": lambda: CgroupIsolator(conf),
+        }
+        self._isolator = made[isolator]()
         return self.ability()
 
 

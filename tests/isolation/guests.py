@@ -19,6 +19,8 @@ from hybrid_sched.core.limits import Aspect
 
 _SECTOR = 512
 _SIGNATURE = b"\x55\xaa"
+#: What a guest reads or writes at once: 120 sectors.
+REQUEST_BYTES = 120 * _SECTOR
 # After the code of 16 bytes: 120 sectors from the 2048th on, to or from 1000:0000 (INT 13h extensions, address packet).
 _PACKET = bytes.fromhex("1000 7800 0000 0010") + (2048).to_bytes(8, "little")
 _GUEST = """

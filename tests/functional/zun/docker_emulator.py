@@ -13,7 +13,6 @@ from typing import Any
 
 _VERSION = {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24"}
 _INFO = {
-    "Name": "one",
     "Architecture": "x86_64",
     "Containers": 0,
     "ContainersPaused": 0,
@@ -32,13 +31,20 @@ _INFO = {
     "Plugins": {"Volume": ["local"], "Network": ["bridge", "kuryr"]},
     "Runtimes": {"runc": {"path": "runc"}},
 }
-_IMAGE = {"Id": "sha256:0", "RepoTags": ["hybrid-test:latest"], "Config": {"Cmd": None}}
+_IMAGE = {
+    "Id": "sha256:0",
+    "RepoTags": ["hybrid-test:latest"],
+    "Config": {"Cmd": None, "Entrypoint": None},
+}
 _NOT_FOUND = 404, {"message": "No such container"}
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
+    name: str
     containers: dict[str, dict[str, Any]]
     protocol_version = "HTTP/1.1"
+    #: One packet an answer: in two, the second waits for the first's acknowledgement.
+    wbufsize = -1
 
     def do_GET(self) -> None:
         self._answer(self._get)
@@ -71,7 +77,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return 200, listed
         if path.startswith("/images/"):
             return 200, _IMAGE
-        answers = {"/version": _VERSION, "/info": _INFO}
+        answers = {"/version": _VERSION, "/info": {**_INFO, "Name": self.name}}
         if path in answers:
             return 200, answers[path]
         container = self.containers.get(path.split("/")[2])
@@ -106,22 +112,24 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def _state(status: str) -> dict[str, Any]:
-    never = "0001-01-01T00:00:00Z"
+    never, then = "0001-01-01T00:00:00Z", "2026-01-01T00:00:00Z"
     return {
         **{"Status": status, "Running": status == "running", "Paused": False, "Error": ""},
-        **{"ExitCode": 0, "StartedAt": "2026-01-01T00:00:00Z", "FinishedAt": never},
+        **{"ExitCode": 0, "StartedAt": never if status == "created" else then},
+        **{"FinishedAt": then if status == "exited" else never},
     }
 
 
 class DockerEmulator:
     """A server on loopback.
 
+    :param name: of the host.
     :ivar containers: what ``docker inspect`` would tell of each, by identifier.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         self.containers: dict[str, dict[str, Any]] = {}
-        handler = type("Handler", (_Handler,), {"containers": self.containers})
+        handler = type("Handler", (_Handler,), {"name": name, "containers": self.containers})
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"tcp://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -28,7 +28,7 @@ _NOVAS_TRAIT = "COMPUTE_NODE"
 class ProviderTest(DriverTest):
     def setUp(self) -> None:
         super().setUp()
-        emulator = DockerEmulator()
+        emulator = DockerEmulator("one")
         self.addCleanup(emulator.close)
         self.set("api_url", emulator.url, "docker")
         self.provider = self.start_host("one")

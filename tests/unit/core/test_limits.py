@@ -189,3 +189,16 @@ def test_what_holds_stays_when_nothing_changes(host: HostShape, residents: list[
     own = [each for each in residents if each.declaration.cpu_policy == "dedicated"]
     for each in own:
         assert again.limits[each.uuid].cpus == before.limits[each.uuid].cpus
+
+
+def test_a_task_for_which_no_cpu_is_left_runs_beside_others_and_takes_nobodys_place() -> None:
+    host = HostShape((frozenset({0, 1}),))
+    dedicated = Declaration(2, 64, cpu_policy="dedicated")
+    late = Resident("late", HYPERVISOR, dedicated)
+    has = Resident("has", HYPERVISOR, dedicated, frozenset({0, 1}))
+    for _ in range(2):
+        planned = plan(host, [late, has])
+        assert planned.limits["has"].cpus == {0, 1}
+        assert planned.limits["late"].cpus == {0}
+        assert len(planned.faults) == 1
+        late = replace(late, cpus=planned.limits["late"].cpus)

@@ -14,6 +14,7 @@ from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.core.hardware import Hardware, ScoreRow
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.quota.endpoint import EngineEndpoint
+from hybrid_sched.rpc.isolation import IsolationReport, isolation_to_wire
 from hybrid_sched.rpc.messages import (
     BadMessage,
     decision_to_wire,
@@ -237,6 +238,7 @@ def test_hosts_are_told_of_as_they_are_known(desk: Desk) -> None:
         "measured": {"cpu_cores": 1.5},
         "squeezed": {CONTAINER: "1/2"},
         "faults": ["docker: it is slow"],
+        "isolation": isolation_to_wire(IsolationReport()),
         "tasks": [
             {
                 "uuid": "t",

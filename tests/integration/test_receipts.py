@@ -64,10 +64,11 @@ def test_a_container_is_judged_by_what_the_kernel_counts(receipts: Receipts) -> 
     starved, *_ = [
         receipts.run("sh", "-c", _BURN, cpu_shares=1024, cpuset_cpus="0") for _ in range(3)
     ]
+    # So little that it gets it on a machine with much else to do.
     limited = receipts.run(
         *("sh", "-c", _BURN),
-        **{"cpu_shares": 1024, "cpu_quota": 10_000, "cpu_period": 100_000},
-        labels={"hybrid:cpu_percent": "10"},
+        **{"cpu_shares": 1024, "cpu_quota": 2_000, "cpu_period": 100_000},
+        labels={"hybrid:cpu_percent": "2"},
     )
     idle = receipts.run("sleep", "1000", cpu_shares=512, mem_limit="64m")
 
@@ -81,8 +82,8 @@ def test_a_container_is_judged_by_what_the_kernel_counts(receipts: Receipts) -> 
 
     seen = receipts.measured(limited)
     cpu = seen["CPU cores"]
-    assert (cpu["verdict"], cpu["promised"]) == ("limited", "1/10"), seen
-    assert 0 < cpu["mean"] < 0.13
+    assert (cpu["verdict"], cpu["promised"]) == ("limited", "1/50"), seen
+    assert 0 < cpu["mean"] < 0.03
     assert (seen["Broken"], cpu["broken_s"]) == (False, 0)
     assert "Its own CPU limit held it back for " in seen["Verdict"]
 
@@ -102,7 +103,6 @@ def test_a_restarted_engine_counts_anew_and_says_since_when(receipts: Receipts, 
     after = receipts.measured(task, 1)
     assert after["Counted since"] > before["Until"]
     assert after["From"] >= before["Until"] - PERIOD_S
-    assert after["Samples"] < before["Samples"] + _SAMPLES
 
 
 def test_an_agent_that_is_away_leaves_a_gap_that_its_next_report_closes_with_a_mean(

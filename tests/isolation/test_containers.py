@@ -10,7 +10,7 @@ from fractions import Fraction
 import kernel
 import pytest
 from containers import HOG, SPIN, Site
-from measured import LOOK_S, check, disk_limit, limited_rate, settled_rate
+from measured import LOOK_S, check, disk_limit, free_rate, limited_rate, settled_rate
 from table import TOLERANCE, Cell
 from waiting import wait_until
 
@@ -75,7 +75,7 @@ def test_memory(site: Site, cells: list[Cell]) -> None:
 def test_disk(row: str, field: str, load: str, counter: str, site: Site, cells: list[Cell]) -> None:
     count = getattr(site.disk, counter)
     with site.start(load) as container:
-        without = settled_rate(count, LOOK_S)
+        without = free_rate(count)
         declared = disk_limit(without, _DISK_BPS)
         container.hold(**{field: declared})
         measured = limited_rate(count, declared)

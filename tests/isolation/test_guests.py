@@ -13,7 +13,7 @@ import pytest
 from guest_host import Host, running
 from guests import REQUEST_BYTES, Load, start
 from kernel import LoopDisk
-from measured import LOOK_S, MEASURE_S, check, disk_limit, limited_rate, settled_rate
+from measured import LOOK_S, MEASURE_S, check, disk_limit, free_rate, limited_rate, settled_rate
 from table import Cell
 from waiting import wait_until
 
@@ -97,9 +97,9 @@ def test_disk(
     guest = start(host, disk, load)
     booted = count()
     wait_until(lambda: count() > booted + 2**20, "the guest has booted", 120)
-    without = settled_rate(count, LOOK_S)
+    without = free_rate(count)
     declared = disk_limit(without, _DISK_BPS)
     guest.hold(**{field: declared})
     # So long that one request more or less is no matter.
-    measured = limited_rate(count, declared, max(MEASURE_S, 40 * REQUEST_BYTES / declared))
+    measured = limited_rate(count, declared, max(MEASURE_S, 30 * REQUEST_BYTES / declared))
     cells.append(check(Cell(row, _COLUMN, declared / 1e6, measured / 1e6, without / 1e6, by)))

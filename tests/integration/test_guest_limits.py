@@ -27,7 +27,7 @@ def guest() -> Iterator[Path]:
         first or (controllers.exists() and "cpu" in controllers.read_text())
     ):
         pytest.skip("only root can make groups of the cpu controller, where it is on")
-    made = (_MOUNT / "cpu" if first else _MOUNT) / f"hybrid-test-{os.getpid()}"
+    made = (_MOUNT / "cpu" if first else _MOUNT) / f"hybrid-test-guest-{os.getpid()}"
     made.mkdir()
     try:
         if not first:

@@ -43,7 +43,8 @@ class Engine:
         self._reports: list[HostReport] = []
         self._transport = bus.transport(cfg.CONF, broker.url)
         self._server = bus.server(self._transport, bus.ENGINE_TOPIC, "test", self)
-        self._server.start()
+        # One thread, so that what is sent in order is noted in order.
+        self._server.start(override_pool_size=1)
         self.agents = bus.client(self._transport, bus.AGENT_TOPIC, fanout=True)
 
     def report(self, _context: object, report: Any) -> None:

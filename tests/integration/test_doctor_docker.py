@@ -13,8 +13,10 @@ from hybrid_sched.doctor.hypervisor import NotAnswering, ZunDocker
 
 
 def test_zuns_containers_are_seen_and_only_ended_ones_removed(dockerd: Dockerd) -> None:
+    # What other tests left would be seen, too.
+    dockerd.remove_containers()
     ended, running = str(uuid.uuid4()), str(uuid.uuid4())
-    dockerd.run("somebody-elses", "sleep", "3600")
+    dockerd.run("not-zuns", "sleep", "3600")
     dockerd.run("zun-by-hand", "sleep", "3600")
     ended_id = dockerd.run(f"zun-{ended}", "sleep", "3600")
     running_id = dockerd.run(f"zun-{running}", "sleep", "3600")

@@ -16,7 +16,7 @@ import pytest
 
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.core.steering import TASK_KEY
-from lab.cloud import GUEST_IMAGE, NETWORK, Cloud
+from lab.cloud import GUEST_IMAGE, NETWORK, Cloud, wait_for
 from lab.layout import Lab
 from lab.processes import ProcessTable, StepFailed
 from lab.services import hybrid
@@ -112,6 +112,8 @@ def kill_engine(lab: Lab) -> None:
     engine = ProcessTable(lab).get("hybrid-sched-engine")
     assert engine is not None, "hybrid-sched-engine does not run"
     os.killpg(engine.pid, signal.SIGKILL)
+    # While it still ends it would count as running.
+    wait_for(lambda: ProcessTable(lab).get("hybrid-sched-engine"), lambda left: left is None, 30)
     hybrid.start(lab)
 
 

@@ -13,11 +13,10 @@ from typing import Any
 
 from oslo_config import cfg
 
+from hybrid_sched.agent.inspection import Inspector
 from hybrid_sched.agent.outbox import Outbox
 from hybrid_sched.agent.replica import Replica
-from hybrid_sched.agent.reporter import Reporter
-from hybrid_sched.agent.service import look_around
-from hybrid_sched.agent.squeeze import Squeezer
+from hybrid_sched.agent.rounds import Round
 from hybrid_sched.conf import agent as agent_options
 from hybrid_sched.core.cluster import FRAMEWORKS, HYPERVISOR, Task
 from hybrid_sched.core.resources import Resources
@@ -152,7 +151,7 @@ class Host:
     def report(self) -> None:
         """Look, and send what waits; the agent that is killed on the way starts again."""
         try:
-            findings = look_around(self._replica, self._squeezer, self._reporter)
+            findings = self._inspector.inspect(Round(report=True))
             sampled_at_s = findings.report.sampled_at_s + self.clock_offset_s
             report = replace(findings.report, sampled_at_s=sampled_at_s)
             self._outbox.put(replace(findings, report=report))
@@ -177,8 +176,7 @@ class Host:
 
     def _open(self) -> None:
         self._replica = Replica(self._directory, self.name)
-        self._squeezer = Squeezer(self._conf, [], self._replica)
-        self._reporter = Reporter(self._conf, self._sources)
+        self._inspector = Inspector(self._conf, self._sources, [], self._replica)
         self._outbox = Outbox(self._conf, self._replica, self.wires.send, self._now_s)
 
     def _now_s(self) -> float:

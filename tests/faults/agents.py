@@ -16,6 +16,7 @@ from oslo_config import cfg
 from hybrid_sched.agent.inspection import Inspector
 from hybrid_sched.agent.outbox import Outbox
 from hybrid_sched.agent.replica import Replica
+from hybrid_sched.agent.reporter import NoTotals
 from hybrid_sched.agent.rounds import Round
 from hybrid_sched.conf import agent as agent_options
 from hybrid_sched.core.cluster import FRAMEWORKS, HYPERVISOR, Task
@@ -156,6 +157,9 @@ class Host:
             report = replace(findings.report, sampled_at_s=sampled_at_s)
             self._outbox.put(replace(findings, report=report))
             self._outbox.send_waiting()
+        except NoTotals:
+            # As the service: a host whose state was lost reports once a source has told what it has.
+            return
         except Killed:
             self.kill()
 

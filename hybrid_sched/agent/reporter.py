@@ -154,8 +154,9 @@ class Reporter:
     def _ask(self, source: MonitorSource) -> tuple[Observation, Look]:
         asked_at = self._now()
         observation = source.collect()
-        observation = replace(observation, tasks=tuple(map(self._settle, observation.tasks)))
         answered_at = self._now()
+        # Not before the clock is read: what is settled may be written to disk.
+        observation = replace(observation, tasks=tuple(map(self._settle, observation.tasks)))
         # A source reads its counters somewhere between the question and the answer.
         midpoint_s = (asked_at.boottime_s + answered_at.boottime_s) / 2
         look = Look(

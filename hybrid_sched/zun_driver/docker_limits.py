@@ -5,17 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
-from hybrid_sched.core import limits
+from hybrid_sched.core import cpu_time, limits
 from hybrid_sched.core.cluster import CONTAINER
 from hybrid_sched.core.declaration import Declaration
-from hybrid_sched.core.resources import Number
-
-#: Microseconds. The kernel takes periods up to a second and Docker quotas from a millisecond.
-_PERIOD_US = 100_000
-_LONGEST_PERIOD_US = 1_000_000
-_LEAST_QUOTA_US = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +50,7 @@ class DockerLimits:
         found = limits.of_declaration(CONTAINER, self.declared)
         arguments: dict[str, object] = {}
         if found.cpu_quota is not None:
-            period_us, quota_us = cpu_bandwidth(found.cpu_quota)
+            quota_us, period_us = cpu_time.bandwidth(found.cpu_quota)
             arguments |= {"cpu_period": period_us, "cpu_quota": quota_us}
         if found.cpu_weight is not None:
             arguments["cpu_shares"] = found.cpu_weight
@@ -81,13 +74,3 @@ class DockerLimits:
                 part_bps = max(1, int(rate_bps) // self.sharers)
                 arguments[name] = [{"Path": disk, "Rate": part_bps} for disk in sorted(disks)]
         return arguments
-
-
-def cpu_bandwidth(cores: Number) -> tuple[int, int]:
-    """Express an amount of CPU as the kernel's bandwidth control does.
-
-    :param cores: above 0. Less than a thousandth of a core becomes that, the least that can be had.
-    :returns: period and quota, microseconds.
-    """
-    period_us = _PERIOD_US if cores * _PERIOD_US >= _LEAST_QUOTA_US else _LONGEST_PERIOD_US
-    return period_us, max(_LEAST_QUOTA_US, round(Fraction(cores) * period_us))

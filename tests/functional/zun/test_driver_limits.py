@@ -61,8 +61,8 @@ class LimitsTest(DriverTest):
         cases = (
             (2.0, "64", {}, (200_000, 100_000), 2048),
             (1.5, "128", {"hybrid:cpu_percent": "50"}, (75_000, 100_000), 1536),
-            # A hundredth of a core is the least for the usual period.
-            (0.01, "64", {"hybrid:cpu_percent": "30"}, (3_000, 1_000_000), 10),
+            # Three thousandths of a core: the kernel takes no quota so small of the usual period.
+            (0.01, "64", {"hybrid:cpu_percent": "30"}, (1_002, 334_000), 10),
         )
         for cpu, memory, labels, (quota_us, period_us), weight in cases:
             with self.subTest(cpu=cpu, labels=labels):

@@ -75,3 +75,12 @@ def test_a_weight_comes_back_from_its_shares_on_either_scale(weight: int) -> Non
 def test_weights_are_those_of_container_runtimes(shares: int, weight: int, newer: int) -> None:
     assert cpu_time.oci_weight_of(shares) == weight
     assert cpu_time.newer_oci_weight_of(shares) == newer
+
+
+@given(st.fractions(Fraction(1, 100_000), 4096, max_denominator=100_000))
+def test_bandwidth_is_the_amount_of_cpu_in_what_the_kernel_takes(cores: Fraction) -> None:
+    quota_us, period_us = cpu_time.bandwidth(cores)
+    assert 1_000 <= period_us <= 1_000_000
+    assert quota_us >= 1_000
+    # The quota is whole microseconds, and a thousandth of a core is the least.
+    assert abs(quota_us - max(cores, Fraction(1, 1000)) * period_us) <= Fraction(1, 2)

@@ -4,22 +4,11 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hybrid_sched.core.declaration import Declaration
-from hybrid_sched.zun_driver.docker_limits import DockerLimits, cpu_bandwidth
+from hybrid_sched.zun_driver.docker_limits import DockerLimits
 
 DISKS = frozenset({"/dev/vdb", "/dev/vda"})
-
-
-@given(st.fractions(Fraction(1, 100_000), 4096, max_denominator=100_000))
-def test_bandwidth_is_the_amount_of_cpu_in_what_the_kernel_takes(cores: Fraction) -> None:
-    period_us, quota_us = cpu_bandwidth(cores)
-    assert 1_000 <= period_us <= 1_000_000
-    assert quota_us >= 1_000
-    # The quota is whole microseconds, and a thousandth of a core is the least.
-    assert abs(quota_us - max(cores, Fraction(1, 1000)) * period_us) <= Fraction(1, 2)
 
 
 def test_what_is_not_declared_is_not_limited() -> None:

@@ -10,16 +10,20 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from hybrid_sched.core.declaration import Declaration
 from hybrid_sched.core.lifecycle import State
 from hybrid_sched.core.resources import exact
+from hybrid_sched.rpc.wire import number_to_wire
 
 _FORM = 1
 _UUID = re.compile("[0-9a-f-]{36}")
 _MOST_BYTES = 4096
+_NUMBERS = ("cpus", "cpu_percent")
 
 
 class DamagedDeclaration(ValueError):
@@ -44,7 +48,7 @@ class DeclaredContainers:
         self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         aside = path.with_suffix(".new")
         with aside.open("w") as file:
-            json.dump(_to_json(declaration), file)
+            json.dump({"form": _FORM, **declaration_to_json(declaration)}, file)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
@@ -58,7 +62,10 @@ class DeclaredContainers:
         try:
             if path.stat().st_size > _MOST_BYTES:
                 raise ValueError("it is too long")
-            return _from_json(json.loads(path.read_bytes()))
+            written = json.loads(path.read_bytes())
+            if written.pop("form") != _FORM:
+                raise ValueError("another version wrote it")
+            return declaration_from_json(written)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -76,35 +83,19 @@ class DeclaredContainers:
         return self._directory / f"{uuid}.json"
 
 
-def _to_json(declaration: Declaration) -> dict[str, Any]:
-    return {
-        "form": _FORM,
-        "cpus": str(declaration.cpus),
-        "memory_mb": declaration.memory_mb,
-        "cpu_percent": str(declaration.cpu_percent),
-        "cpu_shares": declaration.cpu_shares,
-        "cpu_policy": declaration.cpu_policy,
-        "disk_read_bps": declaration.disk_read_bps,
-        "disk_write_bps": declaration.disk_write_bps,
-        "disk_total_bps": declaration.disk_total_bps,
-        "net_in_bps": declaration.net_in_bps,
-        "net_out_bps": declaration.net_out_bps,
-        "state": str(declaration.state),
-        "relocate": declaration.relocate,
-    }
+def declaration_to_json(declaration: Declaration) -> dict[str, Any]:
+    """Write a declaration; a fraction as ``"a/b"``."""
+    written = {each.name: getattr(declaration, each.name) for each in fields(Declaration)}
+    return {**written, **{name: number_to_wire(written[name]) for name in _NUMBERS}}
 
 
-def _from_json(written: dict[str, Any]) -> Declaration:
-    if written.pop("form") != _FORM:
-        raise ValueError("another version wrote it")
-    declaration = Declaration(
-        **{
-            **written,
-            "cpus": exact(written["cpus"]),
-            "cpu_percent": exact(written["cpu_percent"]),
-            "state": State(written["state"]),
-        }
-    )
+def declaration_from_json(written: Mapping[str, Any]) -> Declaration:
+    """Read a declaration.
+
+    :raises KeyError, TypeError, ValueError, AttributeError: when it is none.
+    """
+    numbers = {name: exact(written[name]) for name in _NUMBERS}
+    declaration = Declaration(**{**written, **numbers, "state": State(written["state"])})
     amounts = (
         declaration.memory_mb,
         declaration.cpu_shares or 0,

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 from hybrid_sched.core.declaration import Declaration
-from hybrid_sched.core.lifecycle import State
 from hybrid_sched.core.limits import Aspect, Limits
 from hybrid_sched.core.resources import exact
+from hybrid_sched.declared import declaration_from_json, declaration_to_json
 from hybrid_sched.rpc.wire import number_to_wire
 
 
@@ -111,10 +111,10 @@ def shown(value: object) -> Any:
 
 def first_sight_to_json(sight: FirstSight) -> dict[str, Any]:
     """Write a declaration."""
-    declaration = {each.name: getattr(sight.declaration, each.name) for each in fields(Declaration)}
-    for name in ("cpus", "cpu_percent"):
-        declaration[name] = number_to_wire(declaration[name])
-    return {"backend_id": sight.backend_id, "declaration": declaration}
+    return {
+        "backend_id": sight.backend_id,
+        "declaration": declaration_to_json(sight.declaration),
+    }
 
 
 def first_sight_from_json(written: Mapping[str, Any]) -> FirstSight:
@@ -122,8 +122,4 @@ def first_sight_from_json(written: Mapping[str, Any]) -> FirstSight:
 
     :raises KeyError, TypeError, ValueError, AttributeError: when it is none.
     """
-    declaration = dict(written["declaration"])
-    for name in ("cpus", "cpu_percent"):
-        declaration[name] = exact(declaration[name])
-    declaration["state"] = State(declaration["state"])
-    return FirstSight(written["backend_id"], Declaration(**declaration))
+    return FirstSight(written["backend_id"], declaration_from_json(written["declaration"]))

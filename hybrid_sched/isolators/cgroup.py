@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,6 @@ from hybrid_sched.isolators.places import Place
 _PROC, _SYS = Path("/proc"), Path("/sys")
 _ASPECTS = tuple(Version1.CONTROLLERS)
 _DISK = {Aspect.DISK_READ, Aspect.DISK_WRITE}
-#: Who finds tasks, by the monitor source that a host has where it has such tasks.
-_FINDERS: Mapping[str, Callable[[cfg.ConfigOpts], list[Place]]] = {
-    "libvirt": places.guests,
-    "docker": places.containers,
-}
 _IN_PART = (
     "disk_write_bps: control groups of version 1 slow down direct writes and reads alone; what a task writes through the page "
     "cache is written later by the kernel, at full speed. Boot with version 2 for all writes."
@@ -119,7 +114,9 @@ class CgroupIsolator(Isolator):
         """
         found: dict[str, Place] = {}
         errors = []
-        finders = [find for name, find in _FINDERS.items() if name in self._conf.agent.sources]
+        finders = [
+            find for name, find in places.FINDERS.items() if name in self._conf.agent.sources
+        ]
         for find in finders:
             try:
                 found |= {place.uuid: place for place in find(self._conf)}

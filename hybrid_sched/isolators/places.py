@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from oslo_config import cfg
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from hybrid_sched.bounded import Bounded
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.interfaces.isolator import IsolationError
 
@@ -25,6 +26,10 @@ _ZUN_PREFIX = "zun-"
 _TIMEOUT_S = 10
 _PID_FILES = Path("/run/libvirt/qemu")
 _GONE = {libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID}
+
+
+#: libvirt takes connections even when it is stuck. All who look share this, so that their calls that hang do not add up.
+_bounded = Bounded(_TIMEOUT_S, hanging_at_most=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +58,19 @@ def guests(conf: cfg.ConfigOpts) -> list[Place]:
     """
     uri = conf.agent.libvirt_uri
     libvirt.registerErrorHandler(lambda _context, _error: None, None)
-    try:
+
+    def look() -> list[Place]:
         with contextlib.closing(libvirt.openReadOnly(uri)) as connection:
             domains = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
             return [place for domain in domains if (place := _guest(domain)) is not None]
+
+    try:
+        return _bounded(look)
+    except TimeoutError:
+        raise IsolationError(
+            f"libvirt at {uri} has not told its guests for {_TIMEOUT_S} s. If that goes on, see whether it is stuck, and "
+            "restart it."
+        ) from None
     except libvirt.libvirtError as error:
         raise IsolationError(
             f"libvirt at {uri} does not tell its guests: {error}. See that it runs."
@@ -141,3 +155,10 @@ def _far_ends(pid: int) -> tuple[str, ...]:
                 and link.get_attr("IFLA_LINK_NETNSID") == number
             )
         )
+
+
+#: Who finds tasks, by the monitor source that a host has where it has such tasks.
+FINDERS: dict[str, Callable[[cfg.ConfigOpts], list[Place]]] = {
+    "libvirt": guests,
+    "docker": containers,
+}

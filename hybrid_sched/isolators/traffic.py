@@ -25,8 +25,6 @@ from hybrid_sched.isolators.traffic_control import (
 from hybrid_sched.isolators.traffic_probe import probe
 
 _DIRECTIONS = {Aspect.NET_IN: Direction.IN, Aspect.NET_OUT: Direction.OUT}
-#: Where to look for tasks, by the monitor source that a host with such tasks has.
-FINDERS = {"libvirt": places.guests, "docker": places.containers}
 # Of others, such as a macvtap, the two directions are not those of a host's end.
 _KINDS = frozenset({"veth", "tun"})
 
@@ -89,7 +87,10 @@ class TrafficIsolator(Isolator):
         """Ask where the tasks are, of all that can have some: what is of no task is taken away."""
         sources = self._conf.agent.sources
         found = [
-            place for name, find in FINDERS.items() if name in sources for place in find(self._conf)
+            place
+            for name, find in places.FINDERS.items()
+            if name in sources
+            for place in find(self._conf)
         ]
         self._ends = {each.uuid: each.interfaces for each in found}
 

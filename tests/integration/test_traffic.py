@@ -23,7 +23,7 @@ from hybrid_sched.conf import agent as agent_options
 from hybrid_sched.core.cluster import HYPERVISOR
 from hybrid_sched.core.limits import Aspect, Limits
 from hybrid_sched.interfaces.isolator import IsolationError
-from hybrid_sched.isolators import places, traffic, traffic_control, traffic_probe
+from hybrid_sched.isolators import places, traffic_control, traffic_probe
 from hybrid_sched.isolators.places import Place
 from hybrid_sched.isolators.shaping import LEAST_RATE_BPS
 from hybrid_sched.isolators.traffic import TrafficIsolator
@@ -68,7 +68,7 @@ class Host:
         self.conf.register_opts(agent_options.OPTIONS, group=cfg.OptGroup("agent"))
         self.conf([], default_config_files=[])
         self.conf.set_override("sources", ["libvirt"], group="agent")
-        monkeypatch.setitem(traffic.FINDERS, "libvirt", self._guests)
+        monkeypatch.setitem(places.FINDERS, "libvirt", self._guests)
         self.isolator = self.restarted()
 
     def restarted(self) -> TrafficIsolator:
@@ -405,7 +405,7 @@ def test_a_tap_is_held_as_well(host: Host, unlimited: Callable[..., None]) -> No
 def test_a_container_is_found_and_held(
     host: Host, dockerd: Dockerd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(traffic.FINDERS, "docker", places.containers)
+    monkeypatch.setitem(places.FINDERS, "docker", places.containers)
     host.conf.set_override("docker_url", dockerd.url, group="agent")
     host.conf.set_override("sources", ["docker"], group="agent")
     identifier = dockerd.run(f"zun-{UUID}", "sleep", "3600")

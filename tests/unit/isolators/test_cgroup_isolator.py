@@ -15,7 +15,7 @@ from hybrid_sched.conf import agent as agent_options
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.core.limits import Aspect, Limits
 from hybrid_sched.interfaces.isolator import IsolationError
-from hybrid_sched.isolators import cgroup
+from hybrid_sched.isolators import cgroup, places
 from hybrid_sched.isolators.cgroup import CgroupIsolator
 from hybrid_sched.isolators.places import Place
 
@@ -105,7 +105,7 @@ class Host(KernelFiles):
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host(tmp_path)
     finders = {"libvirt": made.finder(HYPERVISOR), "docker": made.finder(CONTAINER)}
-    monkeypatch.setattr(cgroup, "_FINDERS", finders)
+    monkeypatch.setattr(places, "FINDERS", finders)
     return made
 
 

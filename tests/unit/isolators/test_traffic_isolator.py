@@ -15,7 +15,7 @@ from hybrid_sched.conf import agent as agent_options
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.core.limits import Aspect, Limits
 from hybrid_sched.interfaces.isolator import IsolationError
-from hybrid_sched.isolators import traffic, traffic_probe
+from hybrid_sched.isolators import places, traffic, traffic_probe
 from hybrid_sched.isolators.places import Place
 from hybrid_sched.isolators.traffic import TrafficIsolator
 
@@ -40,8 +40,8 @@ def test_only_what_the_host_has_is_asked_for_tasks(
 
         return find
 
-    monkeypatch.setitem(traffic.FINDERS, "libvirt", finder(HYPERVISOR))
-    monkeypatch.setitem(traffic.FINDERS, "docker", finder(CONTAINER))
+    monkeypatch.setitem(places.FINDERS, "libvirt", finder(HYPERVISOR))
+    monkeypatch.setitem(places.FINDERS, "docker", finder(CONTAINER))
     conf.set_override("sources", ["host", "docker"], group="agent")
     # One without an interface here has nothing to be limited.
     assert TrafficIsolator(conf).read() == {}

@@ -95,12 +95,9 @@ class PlacementClient:
         :raises ServiceFault: when Placement does not answer as it should.
         """
         path = f"/resource_providers/{provider_uuid}/allocations"
-        try:
-            answer = self._get(path)
-        except ServiceFault as fault:
-            if fault.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
+        answer = self._get_if_there(path)
+        if answer is None:
+            return None
         try:
             held = wire.mapping(answer.get("allocations"), "allocations")
             return {
@@ -119,12 +116,9 @@ class PlacementClient:
         :raises ServiceFault: when Placement does not answer as it should.
         """
         path = f"/resource_providers/{provider_uuid}/inventories"
-        try:
-            answer = self._get(path)
-        except ServiceFault as fault:
-            if fault.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
+        answer = self._get_if_there(path)
+        if answer is None:
+            return None
         try:
             generation = _generation(answer, "resource_provider_generation")
             entries = wire.mapping(answer.get("inventories"), "inventories")
@@ -216,6 +210,15 @@ class PlacementClient:
         except wire.BadMessage as fault:
             raise _bad_answer(f"GET {path}", fault) from None
         return None if name == _UNKNOWN_TYPE else name
+
+    def _get_if_there(self, path: str) -> Any:
+        """Ask for what is of a provider; None when there is no such provider any more."""
+        try:
+            return self._get(path)
+        except ServiceFault as fault:
+            if fault.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
 
     def _get(self, path: str) -> wire.Wire:
         return get(self._service, path, role=_ROLE)

@@ -17,8 +17,9 @@ from hybrid_sched.core.cluster import DEFAULT_POOL, FRAMEWORKS, Host, Pool, Snap
 from hybrid_sched.core.resources import Number, dominant_share
 from hybrid_sched.db import DatabaseError
 from hybrid_sched.db.terms import Deposed
+from hybrid_sched.quota.answers import NotReady
 from hybrid_sched.quota.decisions import DECIDED
-from hybrid_sched.quota.engine import Engine, NotReady
+from hybrid_sched.quota.engine import Engine
 from hybrid_sched.quota.hypotheses import Hypotheses
 from hybrid_sched.quota.statistics import HostRecord
 from hybrid_sched.rpc import bus, wire

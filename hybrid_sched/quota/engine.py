@@ -7,7 +7,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from oslo_config import cfg
 from oslo_log import log
@@ -20,6 +19,7 @@ from hybrid_sched.core.ladder import candidates
 from hybrid_sched.core.resources import Number, scale
 from hybrid_sched.core.share_gate import Request, share_refusal
 from hybrid_sched.quota.allocator import Allocator, CycleRules
+from hybrid_sched.quota.answers import NotReady, Reservation, SnapshotNews
 from hybrid_sched.quota.cluster_state import ClusterState, Placing
 from hybrid_sched.quota.decisions import Archive, DecisionRecords
 from hybrid_sched.quota.inputs import CycleInputs
@@ -30,38 +30,6 @@ from hybrid_sched.quota.statistics import HostRecord, ReportLimits, ReportRefuse
 from hybrid_sched.rpc.messages import HostReport
 
 LOG = log.getLogger(__name__)
-
-
-class NotReady(Exception):
-    """It is not known yet what hosts there are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """The answer to a request for a reservation.
-
-    :param granted: whether the framework may place it.
-    :param text: why not.
-    :param pool: in which it is granted.
-    """
-
-    granted: bool
-    text: str = ""
-    pool: str = DEFAULT_POOL
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotNews:
-    """What somebody who holds an earlier snapshot has to learn.
-
-    :param snapshot: the newest.
-    :param since: the version that they hold, of the same term; None for one who needs the whole.
-    :param changed: names of the hosts that changed since then.
-    """
-
-    snapshot: Snapshot
-    since: int | None
-    changed: Sequence[str]
 
 
 class Engine:

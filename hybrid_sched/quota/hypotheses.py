@@ -20,7 +20,8 @@ from hybrid_sched.core.cluster import FRAMEWORKS, HYPERVISOR
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.core.why_not import Answer, why_not
-from hybrid_sched.quota.engine import Engine, NotReady
+from hybrid_sched.quota.answers import NotReady
+from hybrid_sched.quota.engine import Engine
 from hybrid_sched.rpc import wire
 from hybrid_sched.rpc.messages import LONGEST_NAME, BadMessage, Wire, number_to_wire
 

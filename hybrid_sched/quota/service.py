@@ -18,10 +18,11 @@ from hybrid_sched.db.decisions import DecisionStore
 from hybrid_sched.db.reservations import ReservationStore
 from hybrid_sched.db.terms import Deposed, Terms
 from hybrid_sched.db.weights import WeightStore
+from hybrid_sched.quota.answers import SnapshotNews
 from hybrid_sched.quota.decision_archive import DecisionArchive
 from hybrid_sched.quota.decisions import DecisionBook
 from hybrid_sched.quota.endpoint import EngineEndpoint
-from hybrid_sched.quota.engine import Engine, SnapshotNews
+from hybrid_sched.quota.engine import Engine
 from hybrid_sched.quota.leadership import Leadership
 from hybrid_sched.quota.live_inputs import LiveInputs
 from hybrid_sched.quota.metrics import MetricsServer

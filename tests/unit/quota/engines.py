@@ -11,7 +11,8 @@ from values import Clock, quota_conf, report, request, used_mb
 
 from hybrid_sched.core.cluster import CONTAINER, DEFAULT_POOL, HYPERVISOR, Framework, Snapshot, Task
 from hybrid_sched.core.resources import Number
-from hybrid_sched.quota.engine import Engine, Reservation
+from hybrid_sched.quota.answers import Reservation
+from hybrid_sched.quota.engine import Engine
 from hybrid_sched.quota.inputs import CycleInputs
 from hybrid_sched.quota.ledger import Store
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from values import by_host, claim, decision, task
 
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Snapshot
-from hybrid_sched.quota.engine import SnapshotNews
+from hybrid_sched.quota.answers import SnapshotNews
 from hybrid_sched.rpc.snapshots import change_to_wire, snapshot_from_wire, snapshot_to_wire
 
 Step = Callable[[Site], None]

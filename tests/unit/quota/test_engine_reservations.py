@@ -14,7 +14,7 @@ from hybrid_sched.core.cluster import CONTAINER, DEFAULT_POOL, HYPERVISOR
 from hybrid_sched.db import Database, DatabaseError
 from hybrid_sched.db.reservations import ReservationStore
 from hybrid_sched.db.terms import Deposed, Terms
-from hybrid_sched.quota.engine import Reservation
+from hybrid_sched.quota.answers import Reservation
 from hybrid_sched.quota.stores import FencedReservations
 
 

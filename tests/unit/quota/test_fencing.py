@@ -17,8 +17,9 @@ from hybrid_sched.core.share_gate import Request
 from hybrid_sched.db import Database
 from hybrid_sched.db.reservations import ReservationStore
 from hybrid_sched.db.terms import Deposed, Terms
+from hybrid_sched.quota.answers import NotReady
 from hybrid_sched.quota.endpoint import EngineEndpoint
-from hybrid_sched.quota.engine import Engine, NotReady
+from hybrid_sched.quota.engine import Engine
 from hybrid_sched.quota.stores import FencedReservations
 from hybrid_sched.rpc.messages import HostReport, request_to_wire
 

@@ -18,8 +18,8 @@ from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.core.declaration import of_flavor
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.core.share_gate import ShareGate
+from hybrid_sched.quota.answers import NotReady
 from hybrid_sched.quota.endpoint import EngineEndpoint
-from hybrid_sched.quota.engine import NotReady
 
 
 class Flavors:

@@ -49,7 +49,7 @@ class HostInit:
         self._host = host
         self._folder = lab.folder("hosts", host.name)
         self._state: dict[str, float] = {}
-        self._commands: dict[int, tuple[str, Sequence[str]]] = {}
+        self._commands: dict[int, tuple[subprocess.Popen[bytes], str, Sequence[str]]] = {}
 
     def run(self) -> None:
         """Bring the host up and keep it."""
@@ -234,7 +234,8 @@ class HostInit:
                 start_new_session=True,
                 cwd=self._folder,
             )
-        self._commands[popen.pid] = (service, command)
+        # Kept, since subprocess itself waits for what nobody keeps, and its end would not be seen here.
+        self._commands[popen.pid] = (popen, service, command)
         return popen.pid
 
     def _note(self, service: str, pid: int) -> None:
@@ -248,13 +249,14 @@ class HostInit:
         """Take the remains of what ended away, and start a service that ended again."""
         while True:
             try:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
             if pid in self._commands:
-                service, command = self._commands.pop(pid)
+                popen, service, command = self._commands.pop(pid)
+                popen.returncode = os.waitstatus_to_exitcode(status)
                 print(f"{service} ended and is started again", flush=True)
                 self._note(service, self._spawn(service, command))
 

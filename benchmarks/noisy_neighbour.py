@@ -31,7 +31,6 @@ _PATH = Path(".bench") / "noisy.json"
 _REQUESTS_A_S = 20
 _REQUESTS = 600
 _TIMEOUT_S = 10.0
-_SETTLE_S = 15.0
 _PREFIX = "noisy-"
 _SINK_PORT = 5001
 
@@ -130,7 +129,7 @@ class Neighbourhood:
             sink = self._start("sink", self._other, f"nc -l -p {_SINK_PORT} >/dev/null", {})
             for name, (work, labels) in HOGS.items():
                 self._start(name, self.host, work.format(sink=sink, port=_SINK_PORT), labels)
-            time.sleep(_SETTLE_S)
+            wait_for(self._told, lambda told: all(uuid in told for uuid in self._hogs[1:]), 60)
             yield
         finally:
             for uuid in self._hogs:
@@ -171,10 +170,15 @@ class Neighbourhood:
         )
         hybrid.configure_agent(lab, self.host, isolation=isolation)
         self._restart("zun-compute", "hybrid-sched-agent")
+        wait_for(
+            lambda: hybrid.manage(lab, "hosts", "show", self.host.name),
+            lambda shown: shown["Fresh"] and shown["Isolation"] == isolation,
+            60,
+        )
 
     def _restart(self, *names: str) -> None:
         """End services of the host, which its first process starts again."""
-        before = hosts.services(self._lab, self.host)
+        before, before_heard = hosts.services(self._lab, self.host), self._last_heard()
         for name in names:
             kill = ["kill", "-9", str(before[name])]
             command = [sys.executable, "-m", "lab", "exec", self.host.name, "--", *kill]
@@ -184,8 +188,18 @@ class Neighbourhood:
             lambda now: all(now[name] not in {0, before[name]} for name in names),
             60,
         )
-        # A service that was heard of before counts as up; the new one has to look at the host first.
-        time.sleep(_SETTLE_S)
+        # One that was heard of before counts as up until it is missed: the new one is there when it has told something.
+        wait_for(self._last_heard, lambda heard: heard not in {None, before_heard}, 120)
+
+    def _last_heard(self) -> str | None:
+        """Tell when Zun's service of the host was heard of last."""
+        services = self._cloud.containers.get("/services/").json()["services"]
+        return next((s["last_seen_up"] for s in services if s["host"] == self.host.name), None)
+
+    def _told(self) -> str:
+        """Give what the host's agent tells of its tasks, once all their limits hold."""
+        shown = hybrid.manage(self._lab, "hosts", "show", self.host.name)
+        return "" if shown["Limits pending"] else str(shown["Tasks"])
 
     def clear(self) -> None:
         """Remove the website."""
@@ -205,7 +219,6 @@ def measure(lab: Lab) -> dict[str, Any]:
 
     try:
         website = place.website()
-        time.sleep(_SETTLE_S)
         note("alone", website)
         with place.stock_isolation(), place.hogs():
             note("stock", website)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import os_resource_classes as orc
 import zun.conf
+from oslo_concurrency import lockutils
 from oslo_log import log
 from zun import objects
 from zun.common import consts, exception
@@ -70,6 +72,20 @@ class HybridDockerDriver(driver.DockerDriver):
             created = super().create(*arguments)
         self._note(container.uuid, limits)
         return created
+
+    def _provision_network(
+        self, context: Any, network_driver: Any, requested_networks: list[dict[str, Any]]
+    ) -> None:
+        for requested in requested_networks:
+            with _network_lock(requested):
+                super()._provision_network(context, network_driver, [requested])
+
+    def network_attach(
+        self, context: Any, container: objects.Container, requested_network: dict[str, Any]
+    ) -> None:
+        """Attach a container to a network, whose Docker network is made if it is missing."""
+        with _network_lock(requested_network):
+            super().network_attach(context, container, requested_network)
 
     def _create_container_in_capsule(
         self,
@@ -165,6 +181,15 @@ class HybridDockerDriver(driver.DockerDriver):
                 consts.ZUN_COMPUTE_STATUS_DISABLED,
                 nodename,
             )
+
+
+def _network_lock(requested: Mapping[str, Any]) -> contextlib.AbstractContextManager[Any]:
+    """Let one container at a time look for a network and make it.
+
+    Two first ones on a network would both make it, and on MariaDB and MySQL Zun fails the later one: it does not recognize the
+    row that is there already.
+    """
+    return lockutils.lock(f"hybrid-sched-network-{requested['network']}")
 
 
 def _limits(

@@ -61,7 +61,7 @@ class Observed:
 
     :param tasks: the queue at the end, by position.
     :param begun: names of the tasks in the order in which they were seen to leave the queue.
-    :param hosts: by name of a task, the host that it was planned for.
+    :param hosts: by name of a task, the host that it ran on.
     :param uuids: by name of a task, its servers and containers.
     :param bad: statuses and reasons of servers and containers that were not well.
     :param most_running: how many were on hosts at once.
@@ -182,19 +182,26 @@ def test_guests_and_containers_took_turns(observed: Observed) -> None:
     assert {HYPERVISOR, CONTAINER} == set(first)
 
 
-def test_each_ran_where_it_was_planned_and_the_record_says_why(
-    observed: Observed, lab: Lab
+def test_each_was_steered_to_its_planned_host_and_the_record_says_why(
+    observed: Observed, lab: Lab, tell: Callable[[str], None]
 ) -> None:
     assert len(observed.uuids) == GUESTS + CONTAINERS
+    elsewhere = []
     for name, uuids in observed.uuids.items():
         (uuid,) = uuids
         why = hybrid.manage(lab, "why", uuid)
-        host = observed.hosts[name]
+        chosen = why["chosen"]
         # Nova does not ask for an order of one host.
-        reasons = (f"planned for host {host};", f"host {host} alone passed the share gate")
-        assert why["order"].startswith(reasons), name
-        assert (why["chosen"], why["claimed_on"]) == (host, host), name
-        assert why["share_gate"], name
+        reasons = (f"planned for host {chosen};", f"host {chosen} alone passed the share gate")
+        assert why["order"].startswith(reasons), why
+        assert why["claimed_on"] == observed.hosts[name], why
+        assert why["share_gate"], why
+        if why["claimed_on"] != chosen:
+            # The host could not be claimed any more or could not build it, and Nova took the next one of the order.
+            assert f"although host {chosen} was the first of the order" in why["outcome"], why
+            elsewhere.append(name)
+    tell(f"not on their planned host: {elsewhere}")
+    assert len(elsewhere) <= len(observed.uuids) // 10
 
 
 def test_nothing_is_left_behind(observed: Observed, cloud: Cloud) -> None:

@@ -8,7 +8,7 @@ dominant resource free; a small one counts as *filler* and goes to the most fill
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import repeat
@@ -64,10 +64,12 @@ class _Order:
 
     :param weights: exact; the larger, the better.
     :param scores: floats of 0 to 1 in the same order, of which no two are alike: hosts of one weight go by name.
+    :param tied: hosts whose scores differ by no more may have the same weight.
     """
 
     weights: Mapping[str, Number]
     scores: Mapping[str, float]
+    tied: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +128,8 @@ def rank(
     order = snapshot.derive(
         ("order", rule.role, rule.resource), lambda of: _order(of, rule.role, rule.resource)
     )
-    known = order.scores
-    found = list(map(known.get, hosts, repeat(_UNREPORTED_SCORE)))
-    scores = _spread(found, len(known) * _STEP)
+    found = list(map(order.scores.get, hosts, repeat(_UNREPORTED_SCORE)))
+    scores = _spread(found, order.tied)
     return _with_plan(Ranking(rule, hosts, scores, None, rule.text, order.weights), planned_host)
 
 
@@ -188,7 +189,11 @@ def _order(snapshot: Snapshot, role: Role, resource: int) -> _Order:
         for name, host in fresh.items():
             if host.task_count:
                 weights[name] = most - weights[name]
-    return _Order(weights, _scores(weights, float(most) or 1.0))
+    scores = _scores(weights, float(most) or 1.0)
+    # All of them are spread here already, since most requests may go to the first and to the last.
+    tied = len(scores) * _STEP
+    spread = dict(zip(scores, _spread(list(scores.values()), tied), strict=True))
+    return _Order(weights, spread, tied / _width(scores.values(), tied))
 
 
 def _scores(weights: Mapping[str, Number], most: float) -> dict[str, float]:
@@ -206,8 +211,13 @@ def _spread(scores: list[float], tied: float) -> list[float]:
     """Spread scores from 0 to 1, as Nova does, unless they are within what may be ties broken by name."""
     if not scores:
         return scores
-    least, most = min(scores), max(scores)
-    width = most - least
-    if width <= tied:
-        width = 1.0
+    least, width = min(scores), _width(scores, tied)
+    if not least and width == 1.0:
+        return scores
     return [(score - least) / width for score in scores]
+
+
+def _width(scores: Collection[float], tied: float) -> float:
+    """Give what scores are divided by."""
+    width = max(scores, default=0.0) - min(scores, default=0.0)
+    return width if width > tied else 1.0

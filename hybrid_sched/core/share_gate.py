@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 
 from hybrid_sched.core.cluster import DEFAULT_POOL, Host, Pool, Snapshot
@@ -19,6 +19,9 @@ from hybrid_sched.core.resources import (
 )
 from hybrid_sched.core.rooms import GROUP, rooms_of, whole_units
 from hybrid_sched.core.shares import ceiling, rationed
+
+# Kinds of requests whose hosts are remembered with a snapshot; a set of 5,000 hosts takes a quarter of a MiB.
+_KINDS_KEPT = 64
 
 
 class Rule(StrEnum):
@@ -90,12 +93,10 @@ class Verdict:
 
     :param admitted: names of hosts, in the order they were asked for.
     :param refused: the refusal of each other host.
-    :param shares: what was worked out of the framework's share, one a pool and score of host that was asked about.
     """
 
     admitted: tuple[str, ...]
     refused: dict[str, Refusal]
-    shares: tuple[ShareAnswer, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ class ShareGate:
         self._snapshot = snapshot
         self._allow_unreported = allow_unreported
 
-    def judge(self, request: Request, hosts: Iterable[str]) -> Verdict:
+    def judge(self, request: Request, hosts: Collection[str]) -> Verdict:
         """Say which hosts the request may go to.
 
         A host passes when its free room, with the use of *all* frameworks taken off, holds the demand, and the
@@ -147,6 +148,41 @@ class ShareGate:
         :param hosts: candidate hosts by name.
         :returns: admitted and refused hosts.
         """
+        known = self._admitted(request)
+        if known.issuperset(hosts):
+            return Verdict(tuple(hosts), {})
+        verdict = self._judge(request, hosts)
+        known.update(verdict.admitted)
+        return verdict
+
+    def shares(self, request: Request, hosts: Iterable[str]) -> tuple[ShareAnswer, ...]:
+        """Tell what a request would do to its framework's share, once for each pool and score of host.
+
+        :param request: what is to be placed.
+        :param hosts: by name.
+        """
+        groups = {}
+        for name in hosts:
+            host = self._snapshot.hosts.get(name)
+            score = host.score if host is not None and host.fresh else 1
+            pool = self._snapshot.pool_of(name)
+            groups[pool.name, score.as_integer_ratio()] = pool, score
+        judged = [self._judge_share(pool, request, score) for pool, score in groups.values()]
+        return tuple(each.answer for each in judged if each.answer is not None)
+
+    def _admitted(self, request: Request) -> set[str]:
+        """Give the hosts that were admitted already to a request of this kind, which a snapshot admits again."""
+        kinds: dict[tuple[object, ...], set[str]]
+        kinds = self._snapshot.derive("admitted", lambda _: {})
+        kind = (request.framework, request.demand, request.count, request.is_move)
+        found = kinds.get((*kind, self._allow_unreported))
+        if found is None:
+            if len(kinds) >= _KINDS_KEPT:
+                kinds.clear()
+            found = kinds[*kind, self._allow_unreported] = set()
+        return found
+
+    def _judge(self, request: Request, hosts: Iterable[str]) -> Verdict:
         needs = [(index, amount) for index, amount in enumerate(request.demand) if amount]
         rows, least = rooms_of(self._snapshot).rows, whole_units(request.demand)
         vcpu, memory_mb, *rates = least
@@ -186,8 +222,7 @@ class ShareGate:
                     open_groups.add(row[GROUP])
             else:
                 refused[name] = refusal
-        told = tuple(each.answer for each in shares.values() if each.answer is not None)
-        return Verdict(tuple(admitted), refused, told)
+        return Verdict(tuple(admitted), refused)
 
     def _judge_share(self, pool: Pool, request: Request, score: Number) -> _Judged:
         """Work it out once for all requests of one kind: they come from few flavors, many a snapshot."""

@@ -6,7 +6,7 @@ Shares are worked out anew by the same function as in a cycle, so that what is f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hybrid_sched.core.cluster import Host, Pool, ReserveMode, Snapshot, Task
@@ -58,7 +58,7 @@ class Trial:
         return self.admitted[0] if self.fits else ""
 
 
-def try_out(snapshot: Snapshot, request: Request, hosts: Iterable[str]) -> Trial:
+def try_out(snapshot: Snapshot, request: Request, hosts: Collection[str]) -> Trial:
     """Ask the gate and the order, as a scheduler does. Hosts without a fresh report count for nothing.
 
     :param snapshot: the cluster as it is or would be.

@@ -108,7 +108,7 @@ class Gatekeeper:
         granted_in = answer["pool"] if answer is not None and answer["granted"] else None
         admitted = tuple(host for host in verdict.admitted if pool_of[host] == granted_in)
         refused = {host: refusal for host in verdict.admitted if pool_of[host] != granted_in}
-        return Verdict(admitted, {**verdict.refused, **refused}, verdict.shares)
+        return Verdict(admitted, {**verdict.refused, **refused})
 
     def _record(
         self, request: Request, stage: Stage, view: View, outcome: Callable[[], dict[str, Any]]
@@ -134,7 +134,7 @@ class Gatekeeper:
 
 
 def _judged(request: Request, verdict: Verdict, text: str, view: View) -> dict[str, Any]:
-    text = text or _share_text(request, verdict)
+    text = text or _share_text(request, verdict, view)
     if request.planned_host and request.planned_host not in verdict.admitted:
         # Where one host alone passes, Nova asks no weigher, which would say it too.
         plan = planned_text(request.planned_host, passed=False)
@@ -156,13 +156,15 @@ def _ordered(ranking: Ranking) -> dict[str, Any]:
     return {"hosts": hosts, "weights": weights, "text": ranking.text}
 
 
-def _share_text(request: Request, verdict: Verdict) -> str:
+def _share_text(request: Request, verdict: Verdict, view: View) -> str:
     """Say what the shares allow where hosts passed; where they refuse, each host's reason says so."""
     if request.is_move:
         return "a move: what runs holds its share already"
-    within = [answer.text for answer in verdict.shares if answer.is_within]
-    left_out = len(within) - _MOST_SHARES_TOLD
-    return "; ".join(within[:_MOST_SHARES_TOLD]) + (f"; {left_out} alike" if left_out > 0 else "")
+    if view.snapshot is None:
+        return ""
+    told = [each.text for each in ShareGate(view.snapshot).shares(request, verdict.admitted)]
+    left_out = len(told) - _MOST_SHARES_TOLD
+    return "; ".join(told[:_MOST_SHARES_TOLD]) + (f"; {left_out} alike" if left_out > 0 else "")
 
 
 def _unavailable_text(view: View) -> str:

@@ -428,3 +428,16 @@ def test_what_is_charged_to_nobody_takes_room_all_the_same() -> None:
     made = dataclasses.replace(host("a", guests_mb=30), other=Resources(memory_mb=50))
     assert judge(snapshot([made]), request(20))["a"] == "admitted"
     assert judge(snapshot([made]), request(21))["a"] == "host_room"
+
+
+@given(stories())
+@settings(deadline=None, max_examples=100)
+def test_what_was_asked_before_of_a_snapshot_changes_no_answer(story: Story) -> None:
+    hosts, policies, pending, requests = story
+    made = taken(*hosts, policies=policies, pending=pending)
+    for asked in requests:
+        for names in (list(made.hosts)[:1], list(made.hosts), list(reversed(made.hosts))):
+            fresh = taken(*hosts, policies=policies, pending=pending)
+            expected = ShareGate(fresh).judge(asked, names)
+            assert ShareGate(made).judge(asked, names) == expected
+            assert ShareGate(made).shares(asked, names) == ShareGate(fresh).shares(asked, names)

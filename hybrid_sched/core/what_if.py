@@ -6,7 +6,7 @@ Shares are worked out anew by the same function as in a cycle, so that what is f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hybrid_sched.core.cluster import Host, Pool, ReserveMode, Snapshot, Task

@@ -33,6 +33,8 @@ class HybridShareFilter(filters.BaseHostFilter):
         verdict = gatekeeper.judge(
             request_of(container, extra_spec), [host.hostname for host in hosts]
         )
+        if len(verdict.admitted) == len(hosts):
+            return iter(hosts)
         admitted = set(verdict.admitted)
         return iter([host for host in hosts if host.hostname in admitted])
 

@@ -42,7 +42,7 @@ STARVED_FROM = 0.1
 #: Part of the promised CPU for which its own limit held a task back, from which on that explains what is missing.
 HELD_FROM = 0.01
 #: Buckets of a window. More would follow its end more closely and take more memory: each is 136 bytes a task.
-BUCKETS = 12
+BUCKETS = 6
 
 _COUNT = len(FIGURES)
 _CPU, _THROTTLED, _WAIT, _MEMORY = range(4)

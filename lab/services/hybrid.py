@@ -77,11 +77,11 @@ def configure_agent(lab: Lab, host: Host, **options: object) -> None:
             "oslo_messaging_rabbit": DURABLE_QUEUES,
             "agent": {
                 "host": host.name,
-                "period_s": 2,
+                "period_s": 4,
                 "state_path": lab.folder("data", host.name, "hybrid-sched"),
                 "docker_url": "unix:///run/docker/docker.sock",
                 "declared_path": declared_path(lab, host),
-                "isolation_period_s": 5,
+                "isolation_period_s": 15,
                 "cpu_allocation_ratio": CPU_ALLOCATION_RATIO,
                 "reserved_memory_mb": RESERVED_MEMORY_MB,
                 **options,

@@ -42,7 +42,16 @@ def free_rate(counter: Callable[[], float]) -> float:
 
 def disk_limit(without_bps: float, most_bps: int) -> int:
     """Choose what to declare of a disk: a third at most of what is reached without a limit, in full 10 kB/s."""
-    chosen = min(most_bps, int(without_bps / 3) // 10_000 * 10_000)
+    return _part(without_bps, 3, most_bps)
+
+
+def nic_limit(without_bps: float, most_bps: int) -> int:
+    """Choose what to declare of an interface: a fourth at most, since with less to spare the machine is what holds it."""
+    return _part(without_bps, 4, most_bps)
+
+
+def _part(without_bps: float, divisor: int, most_bps: int) -> int:
+    chosen = min(most_bps, int(without_bps / divisor) // 10_000 * 10_000)
     assert chosen >= _LEAST_BPS, f"{without_bps:.0f} bytes/s without a limit are too few to measure"
     return chosen
 

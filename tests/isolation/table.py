@@ -10,7 +10,7 @@ from pathlib import Path
 
 #: Measured and declared differ by this part at most.
 TOLERANCE = 0.10
-#: Rows that a test fills, with their units. The tests of the NIC rows belong in test_nic.py of this suite.
+#: Rows that a test fills, with their units.
 ROWS = {
     "CPU quota": "cores",
     "cpuset": "CPUs",

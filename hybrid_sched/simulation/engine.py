@@ -85,9 +85,7 @@ def simulate(
     resources = rationed_resources(hosts)
     floor = Floor(
         [
-            FloorTask(
-                FRAMEWORKS.index(task.framework), tuple([task.demand[r] for r in resources])
-            )
+            FloorTask(FRAMEWORKS.index(task.framework), tuple([task.demand[r] for r in resources]))
             for task in ordered
         ],
         [

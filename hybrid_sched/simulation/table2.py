@@ -57,7 +57,7 @@ def _tasks(
         )
 
 
-def _whole(source: random.Random, limits: tuple[int, int], parts: int) -> Number:
+def _whole(source: random.Random, limits: tuple[int, int], _: int) -> Number:
     return source.randint(*limits)
 
 

@@ -68,7 +68,9 @@ def read_hosts(path: str) -> tuple[SimulatedHost, ...]:
             raise row.fault("score", f"{score} is not above 0 and at most 1; give such a number")
         for rate in _RATES:
             if hosts and bool(getattr(capacity, rate)) != bool(getattr(hosts[0].capacity, rate)):
-                raise row.fault(rate, "some hosts declare it and some do not; give it to all or none")
+                raise row.fault(
+                    rate, "some hosts declare it and some do not; give it to all or none"
+                )
         hosts.append(SimulatedHost(row.text("id"), capacity, score))
     if not hosts:
         raise WorkloadError(f"{path} has no host; give one on each line")
@@ -145,7 +147,11 @@ class _Row:
             raise self.fault(field, f"{error}; give a number") from None
 
     def resources(self, *, positive: bool) -> Resources:
-        amounts = {name: self.number(name) for name in Resources._fields if name in self.fields}
+        amounts = {
+            name: self.number(name)
+            for name in Resources._fields
+            if name in self.fields or name not in _RATES
+        }
         for name, amount in amounts.items():
             if amount < 0 or (positive and not amount and name not in _RATES):
                 least = "above 0" if positive else "0 or more"
@@ -189,7 +195,7 @@ def _csv_rows(path: str, needed: Sequence[str]) -> list[_Row]:
             if len(fields) != len(header):
                 short = header[len(fields)] if len(fields) < len(header) else header[-1]
                 raise WorkloadError(
-                    f"{where}, field {short!r}: the line has {len(fields)} fields and the header {len(header)}; give each a value"
+                    f"{where}, field {short!r}: it has {len(fields)} fields and the header {len(header)}; give each a value"
                 )
             rows.append(_Row(where, dict(zip(header, fields, strict=True))))
         if len(set(header)) != len(header):
@@ -210,7 +216,7 @@ def _json_rows(path: str) -> list[_Row]:
             raise
         raise WorkloadError(f"{path} is not JSON ({error}); write a list of hosts") from None
     if not isinstance(document, list) or not all(isinstance(each, dict) for each in document):
-        raise WorkloadError(f"{path} is no JSON list of objects; write [{{\"id\": ...}}, ...]")
+        raise WorkloadError(f'{path} is no JSON list of objects; write [{{"id": ...}}, ...]')
     return [_Row(f"{path}, entry {number}", each) for number, each in enumerate(document, 1)]
 
 

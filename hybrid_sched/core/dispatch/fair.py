@@ -84,7 +84,9 @@ def _run(floor: Floor) -> tuple[list[int], list[int]] | None:
         if run and min(left) < 0:
             break
         run.append(task)
-        used[framework] = [a + b for a, b in zip(used[framework], floor.charge(demand), strict=True)]
+        used[framework] = [
+            a + b for a, b in zip(used[framework], floor.charge(demand), strict=True)
+        ]
         keys[framework] = floor.key_of(framework, used[framework])
         granted[framework] += 1
         heads[framework] = next(lines[framework], None)
@@ -98,9 +100,9 @@ class FairFill:
     its tasks that fit somewhere the largest one starts (of the scarcest resource first), on the host that it leaves with
     least. A framework of which nothing fits anywhere lets the others go on.
 
-    Tasks that last long are what is left over at the end, alone on hosts that nothing else is there to fill: the lead moves some
-    of the short ones there. It is bounded at all times but for the time that it takes tasks to end, and for what the others
-    cannot use.
+    Tasks that last long are what is left over at the end, alone on hosts that nothing else is there to fill: the lead moves
+    some of the short ones there. Shares are further apart only while those of too many still run, and where the others cannot
+    use what is free.
 
     :param ahead: lead in dominant share over weight, 0 or more; None for fairness off, where the framework whose tasks last
         longest always goes first.
@@ -116,7 +118,7 @@ class FairFill:
         longest = floor.lasting()
         if self._ahead is None:
             order = sorted(range(len(floor.keys)), key=lambda f: (f != longest, f))
-            fill(floor, lambda framework: order.index(framework))
+            fill(floor, order.index)
         else:
             lead = int(self._ahead * floor.unit)
             fill(floor, lambda f: floor.keys[f] - (lead if f == longest else 0))

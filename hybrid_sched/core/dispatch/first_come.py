@@ -11,7 +11,7 @@ from hybrid_sched.core.dispatch.floor import Floor
 Choice = Callable[[Floor, Sequence[int]], int]
 
 
-def first_fit(floor: Floor, hosts: Sequence[int]) -> int:
+def first_fit(_: Floor, hosts: Sequence[int]) -> int:
     """Choose the first host."""
     return hosts[0]
 
@@ -41,11 +41,12 @@ class FirstCome:
             self._in_order(floor)
 
     def _skipping(self, floor: Floor) -> None:
-        going = []
-        for framework, kinds in enumerate(floor.kinds):
-            for demand in kinds:
-                if floor.hosts_for(framework, demand):
-                    going.append((floor.first(framework, demand), framework, demand))
+        going = [
+            (floor.first(framework, demand), framework, demand)
+            for framework, kinds in enumerate(floor.kinds)
+            for demand in kinds
+            if floor.hosts_for(framework, demand)
+        ]
         heapify(going)
         while going:
             task, framework, demand = heappop(going)

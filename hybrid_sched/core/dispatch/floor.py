@@ -75,9 +75,7 @@ class Floor:
         length = len(self.capacities[0])
         #: E, in the unit of the charges.
         self.pool: list[int] = [
-            sum(
-                row[r] * score for row, score in zip(self.capacities, self._scores, strict=True)
-            )
+            sum(row[r] * score for row, score in zip(self.capacities, self._scores, strict=True))
             for r in range(length)
         ]
         self._resources = range(length)
@@ -190,7 +188,9 @@ class Floor:
         framework, demand = self.frameworks[task], self.demands[task]
         line = self._lines[framework].get(demand)
         if not line or line[0] != task or not self.fits(demand, host):
-            raise ValueError(f"task {task} is not the first of its kind, or host {host} is too full")
+            raise ValueError(
+                f"task {task} is not the first of its kind, or host {host} is too full"
+            )
         if self.only[host] not in {None, framework}:
             raise ValueError(f"host {host} is for another framework than that of task {task}")
         line.popleft()

@@ -44,7 +44,7 @@ def add_to(commands: Any) -> None:
         "--policy",
         required=True,
         metavar="P",
-        help=f"one of {', '.join(policies.names(0))}, separate-N-M, fair-fill:A",
+        help=f"one of {', '.join([*policies.names(0), *policies.QUEUES])}, separate-N-M, fair-fill:A",
     )
     _add_format(run)
     run.set_defaults(run=_run)

@@ -10,7 +10,7 @@ from typing import Any
 from hybrid_sched.simulation import policies, table2
 from hybrid_sched.simulation.engine import Figures, simulate
 from hybrid_sched.simulation.policies import Policy
-from hybrid_sched.simulation.workload import SimulatedHost, SimulatedTask
+from hybrid_sched.simulation.workload import SimulatedHost, SimulatedTask, in_arrival_order
 
 Row = dict[str, Any]
 
@@ -33,7 +33,8 @@ def row(
     :param seed: of its draw; None for other tasks.
     :raises Stalled: when the policy lets a task wait for ever.
     """
-    figures, _ = simulate(tasks, hosts, policy.dispatch, only=policy.only)
+    in_order = in_arrival_order(tasks)
+    figures, _ = simulate(in_order, hosts, policy.rule(in_order, hosts), only=policy.only)
     return {
         "test": test,
         "policy": policy.name,

@@ -14,6 +14,7 @@ from hybrid_sched.core.resources import Number
 from hybrid_sched.simulation.workload import (
     SimulatedHost,
     SimulatedTask,
+    in_arrival_order,
     lower_bound_s,
     rationed_resources,
 )
@@ -80,8 +81,7 @@ def simulate(
     :returns: the figures, and the runs in the order of their starts.
     :raises Stalled: when the rule lets a task wait though nothing runs and nothing comes any more.
     """
-    order = sorted(range(len(tasks)), key=lambda task: (tasks[task].arrival_s, task))
-    ordered = [tasks[task] for task in order]
+    ordered = in_arrival_order(tasks)
     resources = rationed_resources(hosts)
     floor = Floor(
         [

@@ -60,7 +60,7 @@ def read_hosts(path: str) -> tuple[SimulatedHost, ...]:
     :raises WorkloadError: when they cannot be read, or something in them is wrong.
     """
     rows = _json_rows(path) if path.endswith(".json") else _csv_rows(path, _HOST_COLUMNS)
-    hosts = []
+    hosts: list[SimulatedHost] = []
     for row in _each_once(rows, {*_HOST_COLUMNS, *_RATES, "score"}):
         capacity = row.resources(positive=True)
         score = row.number("score") if "score" in row.fields else 1
@@ -231,6 +231,11 @@ def _each_once(rows: Sequence[_Row], known: set[str]) -> Sequence[_Row]:
             raise row.fault("id", f"{name!r} is at {seen[name]} too; give each its own")
         seen[name] = row.where
     return rows
+
+
+def in_arrival_order(tasks: Sequence[SimulatedTask]) -> list[SimulatedTask]:
+    """Sort tasks by arrival; those that come at one time keep their order."""
+    return sorted(tasks, key=lambda task: task.arrival_s)
 
 
 def lower_bound_s(tasks: Sequence[SimulatedTask], hosts: Sequence[SimulatedHost]) -> float:

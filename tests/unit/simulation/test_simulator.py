@@ -10,7 +10,12 @@ from hybrid_sched.core.resources import Resources
 from hybrid_sched.simulation import policies, table2
 from hybrid_sched.simulation.comparison import best_splits, means, row, rows_of_draw
 from hybrid_sched.simulation.engine import Stalled, simulate
-from hybrid_sched.simulation.workload import SimulatedHost, SimulatedTask, lower_bound_s
+from hybrid_sched.simulation.workload import (
+    SimulatedHost,
+    SimulatedTask,
+    in_arrival_order,
+    lower_bound_s,
+)
 
 SHARED = [name for name in policies.names(3) if not name.startswith("separate-")]
 
@@ -21,6 +26,12 @@ def host(name, vcpu, memory_mb, score=1):
 
 def task(name, framework, vcpu, memory_mb, duration_s, arrival_s=0.0):
     return SimulatedTask(name, framework, Resources(vcpu, memory_mb), arrival_s, duration_s)
+
+
+def result_of(name, tasks, hosts):
+    policy = policies.policy(name, len(hosts))
+    tasks = in_arrival_order(tasks)
+    return simulate(tasks, hosts, policy.rule(tasks, hosts), only=policy.only)
 
 
 @st.composite
@@ -44,12 +55,12 @@ def workloads(draw):
     return hosts, tasks
 
 
-@pytest.mark.parametrize("name", SHARED)
+@pytest.mark.parametrize("name", [*SHARED, "queue-bfd"])
 @settings(max_examples=40, deadline=None)
 @given(workload=workloads())
 def test_tasks_are_conserved_within_capacity_and_not_before_the_bound(name, workload):
     hosts, tasks = workload
-    figures, runs = simulate(tasks, hosts, policies.policy(name, len(hosts)).dispatch)
+    figures, runs = result_of(name, tasks, hosts)
     assert sorted(run.task.name for run in runs) == sorted(each.name for each in tasks)
     for run in runs:
         assert run.started_s >= run.task.arrival_s
@@ -62,7 +73,7 @@ def test_tasks_are_conserved_within_capacity_and_not_before_the_bound(name, work
             assert sum(demand.memory_mb for demand in held) <= each.capacity.memory_mb
     assert figures.makespan_min >= figures.lower_bound_min
     assert 0 <= figures.share_gap_mean <= figures.share_gap_max <= 2
-    again = simulate(tasks, hosts, policies.policy(name, len(hosts)).dispatch)
+    again = result_of(name, tasks, hosts)
     assert again == (figures, runs)
 
 
@@ -71,7 +82,7 @@ def test_tasks_are_conserved_within_capacity_and_not_before_the_bound(name, work
 @given(workload=workloads())
 def test_nothing_waits_that_fits(name, workload):
     hosts, tasks = workload
-    _, runs = simulate(tasks, hosts, policies.policy(name, len(hosts)).dispatch)
+    _, runs = result_of(name, tasks, hosts)
     moments = {run.ended_s for run in runs} | {each.arrival_s for each in tasks}
     for moment in moments:
         waiting = [run.task for run in runs if run.task.arrival_s <= moment < run.started_s]
@@ -96,7 +107,7 @@ def test_first_come_first_served_lets_nobody_overtake_and_skipping_does():
     ]
 
     def starts(name):
-        _, runs = simulate(tasks, hosts, policies.policy(name, 1).dispatch)
+        _, runs = result_of(name, tasks, hosts)
         return {run.task.name: run.started_s for run in runs}
 
     assert starts("shared-fcfs") == {"first": 0, "large": 10, "small": 20}
@@ -107,8 +118,7 @@ def test_separate_clusters_keep_to_their_hosts_and_wait_in_lines_of_their_own():
     hosts = [host(f"h{n}", 4, 4) for n in range(3)]
     tasks = [task(f"g{n}", "hypervisor", 4, 4, 10) for n in range(3)]
     tasks += [task(f"c{n}", "container", 4, 4, 10) for n in range(2)]
-    policy = policies.policy("separate-1-2", 3)
-    _, runs = simulate(tasks, hosts, policy.dispatch, only=policy.only)
+    _, runs = result_of("separate-1-2", tasks, hosts)
     where = {run.task.name: (run.host.name, run.started_s) for run in runs}
     assert where == {
         "g0": ("h0", 0),
@@ -124,7 +134,7 @@ def test_the_gap_is_what_the_shares_differ_by_while_both_wait():
     hosts = [host("h", 4, 4)]
     tasks = [task(f"g{n}", "hypervisor", 4, 4, 10) for n in range(2)]
     tasks += [task(f"c{n}", "container", 4, 2, 20) for n in range(2)]
-    figures, runs = simulate(tasks, hosts, policies.policy("fair-fill-0", 1).dispatch)
+    figures, runs = result_of("fair-fill-0", tasks, hosts)
     assert [run.task.name for run in runs] == ["g0", "g1", "c0", "c1"]
     assert figures.share_gap_mean == figures.share_gap_max == 1
     assert figures.makespan_min == 1
@@ -140,7 +150,7 @@ def test_a_lead_is_given_to_those_who_last_longest():
     tasks += [task(f"c{n}", "container", 1, 1, 10) for n in range(200)]
 
     def guests(name):
-        _, runs = simulate(tasks, hosts, policies.policy(name, 5).dispatch)
+        _, runs = result_of(name, tasks, hosts)
         held = [run for run in runs if run.started_s <= 15 < run.ended_s]
         return sum(run.task.framework == "hypervisor" for run in held)
 
@@ -161,9 +171,8 @@ def test_the_bound_sees_work_lengths_and_late_arrivals():
 
 def test_a_policy_that_leaves_tasks_for_ever_says_so():
     hosts = [host("small", 1, 1), host("large", 4, 4)]
-    policy = policies.policy("separate-1-1", 2)
     with pytest.raises(Stalled, match=r"1 tasks never start .* 'big' of framework hypervisor"):
-        simulate([task("big", "hypervisor", 2, 2, 5)], hosts, policy.dispatch, only=policy.only)
+        result_of("separate-1-1", [task("big", "hypervisor", 2, 2, 5)], hosts)
 
 
 def test_table_2_has_the_papers_numbers_and_sizes():

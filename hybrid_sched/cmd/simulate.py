@@ -23,6 +23,7 @@ from hybrid_sched.simulation.cases import CaseError, solve_all
 from hybrid_sched.simulation.engine import Stalled
 from hybrid_sched.simulation.instances import InstanceError
 from hybrid_sched.simulation.load_series import LoadError
+from hybrid_sched.simulation.plots import PlotError
 from hybrid_sched.simulation.policies import UnknownPolicy
 from hybrid_sched.simulation.rebalance_world import ScenarioError
 from hybrid_sched.simulation.workload import WorkloadError
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         CaseError,
         InstanceError,
         LoadError,
+        PlotError,
         ScenarioError,
         Stalled,
         UnknownPolicy,

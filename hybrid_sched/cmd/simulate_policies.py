@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from hybrid_sched.simulation import policies, table2
-from hybrid_sched.simulation.comparison import COLUMNS, Row, best_splits, means, row, rows_of_draw
+from hybrid_sched.simulation import plots, policies, table2
+from hybrid_sched.simulation.comparison import Row, best_splits, means, row, rows_of_draw
 from hybrid_sched.simulation.workload import WorkloadError, check_room, read_hosts, read_tasks
 
 _MOST_SEEDS = 10_000
@@ -84,8 +84,25 @@ def add_to(commands: Any) -> None:
         metavar="N",
         help="that work at the same time; one for each CPU if not given",
     )
+    table.add_argument(
+        "--means",
+        action="store_true",
+        help="json and csv have the means over the seeds, not a row a seed; a table always has",
+    )
     _add_format(table)
     table.set_defaults(run=_table2)
+    plot = commands.add_parser("plot", help="plot the means that table2 wrote; needs matplotlib")
+    plot.add_argument("plot", choices=sorted(plots.PLOTS), help="what to show")
+    plot.add_argument(
+        "--means", required=True, metavar="CSV", help="what table2 --means -f csv wrote"
+    )
+    plot.add_argument(
+        "--output", nargs="+", required=True, metavar="FILE", help="files that end in .png or .svg"
+    )
+    plot.add_argument(
+        "--policies", nargs="+", metavar="P", help="show these alone; all if not given"
+    )
+    plot.set_defaults(run=_plot)
 
 
 def _add_format(command: Any) -> None:
@@ -131,7 +148,21 @@ def _table2(options: argparse.Namespace) -> None:
     if options.format == "table":
         _show(means(rows), best_splits(rows))
     else:
-        _write(rows, options.format)
+        _write(means(rows) if options.means else rows, options.format)
+
+
+def _plot(options: argparse.Namespace) -> None:
+    means_read = plots.read_means(options.means)
+    wanted = options.policies
+    shown = [mean for mean in means_read if wanted is None or mean.policy in wanted]
+    known = {mean.policy for mean in means_read}
+    for name in wanted or ():
+        if name not in known:
+            raise plots.PlotError(
+                f"--policies: {options.means} has no policy {name!r}; it has {', '.join(sorted(known))}"
+            )
+    for path in options.output:
+        plots.draw(options.plot, shown, path)
 
 
 def _in_range(option: str, value: int, most: int) -> None:
@@ -155,7 +186,7 @@ def _write(rows: Sequence[Row], form: str) -> None:
         json.dump(rows, sys.stdout)
         sys.stdout.write("\n")
     elif form == "csv":
-        writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     else:

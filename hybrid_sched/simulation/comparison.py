@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
@@ -18,6 +20,8 @@ _FIGURES = tuple(field.name for field in fields(Figures))
 #: Of a row, in this order.
 COLUMNS = ("test", "policy", "seed", *_FIGURES)
 _DIGITS = 6
+#: Of the means of a policy, in this order.
+MEAN_COLUMNS = ("test", "policy", *_FIGURES, "over_bound", "on_front")
 
 
 def row(
@@ -57,21 +61,35 @@ def rows_of_draw(names: Sequence[str], test: int, seed: int, continuous: bool) -
 def means(rows: Sequence[Row]) -> list[Row]:
     """Give the mean of each figure over the seeds, by test and policy, in the order of the rows.
 
-    ``over_bound`` is the mean of makespan over lower bound.
+    ``over_bound`` is the mean of makespan over lower bound. ``on_front`` says whether no other policy of the test is at least
+    as good in both ``over_bound`` and ``share_gap_mean``, and better in one (Pareto front).
     """
     groups: dict[tuple[int | None, str], list[Row]] = {}
     for each in rows:
         groups.setdefault((each["test"], each["policy"]), []).append(each)
-    return [
-        {
-            "test": test,
-            "policy": policy,
-            **{name: sum(each[name] for each in group) / len(group) for name in _FIGURES},
-            "over_bound": sum(each["makespan_min"] / each["lower_bound_min"] for each in group)
-            / len(group),
-        }
+    found = [
+        {"test": test, "policy": policy, **_mean_figures(group)}
         for (test, policy), group in groups.items()
     ]
+    for mean in found:
+        mean["on_front"] = not any(
+            _is_better(other, mean) for other in found if other["test"] == mean["test"]
+        )
+    return found
+
+
+def _mean_figures(rows: Sequence[Row]) -> Row:
+    over = [each["makespan_min"] / each["lower_bound_min"] for each in rows]
+    figures = {name: [each[name] for each in rows] for name in _FIGURES} | {"over_bound": over}
+    return {
+        name: round(math.fsum(values) / len(values), _DIGITS) for name, values in figures.items()
+    }
+
+
+def _is_better(one: Row, other: Row) -> bool:
+    left = one["over_bound"], one["share_gap_mean"]
+    right = other["over_bound"], other["share_gap_mean"]
+    return left != right and all(map(operator.le, left, right))
 
 
 def best_splits(rows: Sequence[Row]) -> Mapping[int, str]:

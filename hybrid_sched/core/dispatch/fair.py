@@ -13,7 +13,7 @@ from hybrid_sched.core.dispatch.floor import Amounts, Floor
 from hybrid_sched.core.packing.base import Packer
 
 #: Lead of the framework whose tasks last longest, in dominant share over weight.
-DEFAULT_AHEAD = Fraction(3, 100)
+DEFAULT_AHEAD = Fraction(1, 40)
 
 
 class FairPacking:

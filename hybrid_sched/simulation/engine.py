@@ -166,7 +166,8 @@ class _Watch:
 
     @property
     def gap_mean(self) -> float:
-        return self._gap_area / self._both_s if self._both_s else 0.0
+        # A mean of equal gaps may be rounded up.
+        return min(self._gap_area / self._both_s, self.gap_max) if self._both_s else 0.0
 
     @property
     def gap_max(self) -> float:

@@ -133,13 +133,13 @@ def test_the_gap_is_what_the_shares_differ_by_while_both_wait():
     # One task at a time: the guest holds 1/1, then the container, and only in the first 10 s both wait.
     hosts = [host("h", 4, 4)]
     tasks = [task(f"g{n}", "hypervisor", 4, 4, 10) for n in range(2)]
-    tasks += [task(f"c{n}", "container", 4, 2, 20) for n in range(2)]
+    tasks += [task(f"c{n}", "container", 3, 2, 20) for n in range(2)]
     figures, runs = result_of("fair-fill-0", tasks, hosts)
     assert [run.task.name for run in runs] == ["g0", "g1", "c0", "c1"]
     assert figures.share_gap_mean == figures.share_gap_max == 1
     assert figures.makespan_min == 1
     assert figures.mean_completion_min * 60 == pytest.approx((10 + 20 + 40 + 60) / 4)
-    assert figures.cpu_util == 1
+    assert figures.cpu_util == pytest.approx((2 * 10 * 4 + 2 * 20 * 3) / (60 * 4))
     assert figures.memory_util == pytest.approx((2 * 10 * 4 + 2 * 20 * 2) / (60 * 4))
     assert figures.hosts_peak == 1
 

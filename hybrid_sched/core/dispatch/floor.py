@@ -18,6 +18,9 @@ from hybrid_sched.core.resources import Number, Vector
 
 Amounts = tuple[int, ...]
 
+# Newest ended tasks of a framework that tell how long its tasks last.
+_NEWEST = 7
+
 
 @dataclass(frozen=True, slots=True)
 class FloorTask:
@@ -92,7 +95,7 @@ class Floor:
         self.count = [0] * len(weights)
         self.now_s = 0.0
         self.host_of: dict[int, int] = {}
-        #: For each framework its kinds that have a task waiting, largest first by the demand times ``size_order``.
+        #: For each framework its kinds that have a task waiting, largest first by :meth:`size`.
         self.kinds: list[list[Amounts]] = [[] for _ in weights]
         self._lines: list[dict[Amounts, deque[int]]] = [{} for _ in weights]
         self._order = self._scarcest_first()
@@ -245,7 +248,3 @@ class Floor:
 
     def _largest_first(self, demand: Amounts) -> Amounts:
         return tuple([-amount for amount in self.size(demand)])
-
-
-#: Newest ended tasks of a framework that tell how long its tasks last.
-_NEWEST = 7

@@ -144,7 +144,7 @@ class _Row:
         try:
             return exact(value.strip() if isinstance(value, str) else value)
         except ValueError as error:
-            raise self.fault(field, f"{error}; give a number") from None
+            raise self.fault(field, str(error)) from None
 
     def resources(self, *, positive: bool) -> Resources:
         amounts = {

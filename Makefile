@@ -16,9 +16,14 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints/$(RELEASE).txt
 STAMP := $(VENV)/.installed
 HOSTS ?= 2
+EXPERIMENTS := doc/source/reference/experiments
+# What the plot of the front shows: the policies that share hosts, and ours with several leads.
+FRONT := separate-6-3 separate-7-2 shared-fcfs shared-fcfs-skip nova-spread paper wdrf-ffd wdrf-bfd wdrf-dot_product wdrf-repack \
+	wdrf-spread guest-first fair-fill-0 fair-fill:0.01 fair-fill:0.02 fair-fill fair-fill:0.05 fair-fill:0.1 fair-fill:0.4 fair-fill-off
 
 .PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration test-zun \
-	test-faults test-isolation test-lab bench-engine bench-sched bench-failover bench-pack bench-noisy bench-rebalance lint docs clean
+	test-faults test-isolation test-lab bench-engine bench-sched bench-failover bench-pack bench-noisy bench-rebalance \
+	experiments lint docs clean
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -98,6 +103,14 @@ bench-rebalance: venv  ## Compare ways to rebalance on LOAD=DIR|CSV, such as a P
 	@mkdir -p .bench
 	$(BIN)/hybrid-sched-simulate rebalance --load $(LOAD) --hosts 200 -f json --strategy relieve balance consolidate \
 		thr-mmt mad-mmt iqr-mmt thr-mmt+off mad-mmt+off iqr-mmt+off | tee .bench/rebalance.json
+
+experiments: venv  ## Simulate the paper's evaluation with all policies; tables and plots of the documents anew (under 2 minutes).
+	@mkdir -p $(EXPERIMENTS)
+	$(BIN)/hybrid-sched-simulate table2 --means -f csv > $(EXPERIMENTS)/table2.csv
+	$(BIN)/hybrid-sched-simulate table2 --means -f csv --tests 6 --policies $(FRONT) > $(EXPERIMENTS)/test6.csv
+	$(BIN)/hybrid-sched-simulate plot makespan --means $(EXPERIMENTS)/table2.csv --output $(EXPERIMENTS)/makespan.svg \
+		--policies separate-3-6 separate-6-3 separate-7-2 shared-fcfs nova-spread paper fair-fill fair-fill-off
+	$(BIN)/hybrid-sched-simulate plot front --means $(EXPERIMENTS)/test6.csv --output $(EXPERIMENTS)/front.svg
 
 docs: venv  ## Build the documents; a warning is an error.
 	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html

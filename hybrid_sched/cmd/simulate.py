@@ -15,14 +15,18 @@ from rich.console import Console
 from rich.table import Table
 
 from hybrid_sched import loading
-from hybrid_sched.cmd import simulate_rebalance
+from hybrid_sched.cmd import simulate_policies, simulate_rebalance
 from hybrid_sched.core.packing.base import DEFAULT_PACKER, Packer
 from hybrid_sched.core.rebalancing.parameters import BadParameter
 from hybrid_sched.simulation import instances
 from hybrid_sched.simulation.cases import CaseError, solve_all
+from hybrid_sched.simulation.engine import Stalled
 from hybrid_sched.simulation.instances import InstanceError
 from hybrid_sched.simulation.load_series import LoadError
+from hybrid_sched.simulation.plots import PlotError
+from hybrid_sched.simulation.policies import UnknownPolicy
 from hybrid_sched.simulation.rebalance_world import ScenarioError
+from hybrid_sched.simulation.workload import WorkloadError
 
 _BAD_INPUT = 2
 _PACKERS = "hybrid_sched.packing"
@@ -39,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_solve(commands)
     _add_pack(commands)
     simulate_rebalance.add_to(commands)
+    simulate_policies.add_to(commands)
     options = parser.parse_args(arguments)
     try:
         options.run(options)
@@ -47,7 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         CaseError,
         InstanceError,
         LoadError,
+        PlotError,
         ScenarioError,
+        Stalled,
+        UnknownPolicy,
+        WorkloadError,
         loading.PluginNotFound,
     ) as error:
         print(f"hybrid-sched-simulate: {error}", file=sys.stderr)

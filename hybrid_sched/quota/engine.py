@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 from oslo_config import cfg
 from oslo_log import log
@@ -259,6 +259,11 @@ class Engine:
         """Name those of some guests and containers that are on a host; the next snapshot is charged with them."""
         with self._lock:
             return {uuid for uuid in uuids if self._state.is_placed(uuid)}
+
+    def whereabouts(self, uuids: Set[str]) -> set[tuple[str, str]]:
+        """Give each of some guests and containers that is on a host, with the host, as the next snapshot is charged."""
+        with self._lock:
+            return set(self._state.whereabouts(uuids))
 
     def doubted_hosts(self) -> set[str]:
         """Name the hosts with a claim of which their agent sees no task."""

@@ -28,6 +28,7 @@ class MoveRecord:
     :param started_at_s: Unix time of its first step; 0 before.
     :param ended_at_s: Unix time; 0 before.
     :param measured: what it did to the resource that it is about; None until it is measured, or when that cannot be told.
+    :param strategy: that decided it.
     """
 
     uuid: str
@@ -44,6 +45,7 @@ class MoveRecord:
     started_at_s: float = 0.0
     ended_at_s: float = 0.0
     measured: Effect | None = None
+    strategy: str = ""
 
     @property
     def at_s(self) -> float:

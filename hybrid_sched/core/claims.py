@@ -28,6 +28,7 @@ class Claim:
     :param demand: vCPUs and memory.
     :param kind: task or migration.
     :param counts_for_share: whether the framework's share is charged with it: with one claim of each guest or container.
+    :param moves: of a migration, the guest that it moves, or None while that is unknown.
     """
 
     consumer_uuid: str
@@ -35,6 +36,7 @@ class Claim:
     demand: Resources
     kind: ClaimKind
     counts_for_share: bool
+    moves: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def attribute(
                 demand=demand,
                 kind=consumers[uuid].kind,
                 counts_for_share=(uuid, host) in counted,
+                moves=consumers[uuid].moves,
             )
             for uuid, demand in demands.items()
         }

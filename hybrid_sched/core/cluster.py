@@ -73,6 +73,7 @@ class Host:
     :param fresh: False when its last report is too old to act on.
     :param pool: name of the pool that it belongs to.
     :param other: what takes room on it and is charged to no share: the far end of a move, claims of unknown origin.
+    :param drained: whether an operator is emptying it, so that it takes nothing.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Host:
     fresh: bool = True
     pool: str = DEFAULT_POOL
     other: Resources = NOTHING
+    drained: bool = False
     free: Vector = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -92,6 +94,11 @@ class Host:
             if held is not NOTHING:
                 free = subtract(free, held)
         object.__setattr__(self, "free", free)
+
+    @property
+    def takes_tasks(self) -> bool:
+        """Say whether tasks may be planned for it."""
+        return self.fresh and not self.drained
 
 
 @dataclass(frozen=True, slots=True)

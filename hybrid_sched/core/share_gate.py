@@ -26,6 +26,7 @@ class Rule(StrEnum):
 
     FRAMEWORK_SHARE = "framework_share"
     HOST_ROOM = "host_room"
+    HOST_DRAINED = "host_drained"
     NO_FRESH_REPORT = "no_fresh_report"
     QUOTA_UNAVAILABLE = "quota_unavailable"
     OTHER_POOL = "other_pool"
@@ -169,6 +170,9 @@ class ShareGate:
                 admitted.append(name)
                 continue
             host = self._snapshot.hosts.get(name)
+            if host is not None and host.drained:
+                refused[name] = _drained(name)
+                continue
             if host is not None and not host.fresh:
                 host = None
             # Where a host's own room is unknown, the framework's share is not.
@@ -256,6 +260,13 @@ def _room_refusal(host: Host, needs: list[tuple[int, Number]]) -> Refusal | None
                 f"{Resources._fields[index]} free of guests and containers, {float(amount):g} is asked",
             )
     return None
+
+
+def _drained(name: str) -> Refusal:
+    return Refusal(
+        Rule.HOST_DRAINED,
+        f"host {name} is being emptied: `hybrid-sched-manage drain {name} --undo` ends that",
+    )
 
 
 def _percent(share: Number) -> str:

@@ -107,7 +107,9 @@ class Engine:
             self.receipts.forget_old()
             self._allocator.cycle(
                 _cycle_rules(rules, inputs),
-                Placing(lambda record: self._score_of(record).score, inputs.pool_of),
+                Placing(
+                    lambda record: self._score_of(record).score, inputs.pool_of, inputs.drained
+                ),
                 everything=everything,
             )
             self._snapshot_at_s = self._now_s()
@@ -371,7 +373,7 @@ class Engine:
         if scores != (self._rules.host_scores, self._rules.default_score):
             self._scores = {}
             return True
-        return before.pool_of != inputs.pool_of
+        return (before.pool_of, before.drained) != (inputs.pool_of, inputs.drained)
 
     def _newest_rules(self) -> SharingRules:
         try:

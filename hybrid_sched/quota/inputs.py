@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a cycle needs beside reports, read before it without its lock: weights, scores, pools, claims, refused requests."""
+"""What a cycle needs beside reports, read before it without its lock: weights, scores, pools, claims, what operators set."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class CycleInputs:
     :param claims_of: gives the claims on a host; None where there are no claims to go by.
     :param claims_changed: hosts whose claims changed since the last reading.
     :param known_hosts: all hosts that there are; None when that is not known.
+    :param drained: hosts that operators are emptying.
     :param refused: requests for which Nova or Zun found no host lately, whoever refused them.
     """
 
@@ -33,6 +34,7 @@ class CycleInputs:
     claims_changed: frozenset[str] = frozenset()
     known_hosts: frozenset[str] | None = None
     refused: tuple[Request, ...] = ()
+    drained: frozenset[str] = frozenset()
 
 
 class InputReader(Protocol):

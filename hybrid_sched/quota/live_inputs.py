@@ -21,6 +21,7 @@ from hybrid_sched.core.pools import Aggregate, PoolsFrom, pools_of
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.db import Database, DatabaseError
 from hybrid_sched.db.scores import ScoreStore
+from hybrid_sched.db.watchdog import WatchdogStore
 from hybrid_sched.db.weights import WeightStore
 from hybrid_sched.quota.claims import Claims, ClaimsUnavailable
 from hybrid_sched.quota.engine import Engine
@@ -61,6 +62,7 @@ class LiveInputs:
         self._clock_s = clock_s
         self._weights = WeightStore(database)
         self._scores = ScoreStore(database)
+        self._settings = WatchdogStore(database)
         self._engine = engine
         placement = placement_client(conf)
         self._nova = nova_client(conf)
@@ -102,6 +104,7 @@ class LiveInputs:
             claims_changed=changed,
             known_hosts=known_hosts,
             refused=self._refused_requests(),
+            drained=self._tried("drained hosts", self._settings.drained, self._last.drained),
         )
         return self._last
 

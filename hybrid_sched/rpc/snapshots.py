@@ -120,6 +120,7 @@ def _host_to_wire(host: Host) -> Wire:
         "task_count": host.task_count,
         "fresh": host.fresh,
         "pool": host.pool,
+        **({"drained": True} if host.drained else {}),
     }
 
 
@@ -133,6 +134,8 @@ def _host_from_wire(name: str, message: Mapping[str, Any]) -> Host:
         fresh=message["fresh"],
         pool=message["pool"],
         other=_resources(message["other"]),
+        # Earlier releases do not tell.
+        drained=bool(message.get("drained", False)),
     )
 
 

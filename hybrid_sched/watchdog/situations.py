@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -105,13 +106,29 @@ class Situations:
         )
 
     def _readings(self, moving: Collection[str], movers: Collection[str]) -> list[HostReading]:
-        return [self._reading(record, moving, movers) for record, _ in self._cluster.records()]
+        records = [record for record, _ in self._cluster.records()]
+        seen = Counter(task for record in records for task in record.tasks)
+        elsewhere = {task for task, hosts in seen.items() if hosts > 1}.difference(moving)
+        return [self._reading(record, elsewhere, moving, movers) for record in records]
 
     def _reading(
-        self, record: HostRecord, moving: Collection[str], movers: Collection[str]
+        self,
+        record: HostRecord,
+        elsewhere: Collection[str],
+        moving: Collection[str],
+        movers: Collection[str],
     ) -> HostReading:
+        """Read one report.
+
+        :param elsewhere: tasks that two agents see, as somebody else moves them.
+        :param moving: tasks that we move.
+        """
         report = record.report
-        held = {task.uuid: task for task in self._cluster.tasks_on(report.host)}
+        held = {
+            task.uuid: task
+            for task in self._cluster.tasks_on(report.host)
+            if task.uuid not in elsewhere
+        }
         capacity = (
             float(report.cpus),
             float(report.memory_mb),

@@ -16,6 +16,7 @@ from hybrid_sched.conf import (
     opts,
     queue,
     quota,
+    watchdog,
 )
 from hybrid_sched.conf.quota import BadOption, sharing_rules
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, ReserveMode
@@ -31,7 +32,10 @@ OPTIONS = [
 
 
 def test_every_group_is_listed_for_the_samples() -> None:
-    ours = {module.GROUP.name for module in (quota, queue, coordination, metrics, agent, client)}
+    ours = {
+        module.GROUP.name
+        for module in (quota, queue, watchdog, coordination, metrics, agent, client)
+    }
     assert GROUPS.keys() == ours | THEIRS
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -33,6 +34,7 @@ class WatchdogDuty:
     :param cluster: the engine.
     :param over: called when the term turns out to be over.
     :param make: makes an executor by its name.
+    :param clock_s: Unix time.
     """
 
     def __init__(  # noqa: PLR0917 - a duty is made so
@@ -43,6 +45,7 @@ class WatchdogDuty:
         cluster: Cluster,
         over: Callable[[], None],
         make: Make = load_executor,
+        clock_s: Callable[[], float] = time.time,
     ) -> None:
         self._options = conf.watchdog
         self._over = over
@@ -52,9 +55,11 @@ class WatchdogDuty:
         self._trouble = ""
         moves, settings = MoveStore(database), WatchdogStore(database)
         executors = Executors(conf, make)
-        policy = LivePolicy(conf, cluster, moves, settings, executors)
-        self.runner = WatchdogRunner(conf, moves, settings, policy, executors, term, self._pool)
-        orders = Orders(conf, moves, settings, policy, executors, self.runner, term)
+        policy = LivePolicy(conf, cluster, moves, settings, executors, clock_s)
+        self.runner = WatchdogRunner(
+            conf, moves, settings, policy, executors, term, self._pool, clock_s
+        )
+        orders = Orders(conf, moves, settings, policy, executors, self.runner, term, clock_s)
         self.endpoints = (WatchdogEndpoint(orders),)
 
     def start(self) -> None:

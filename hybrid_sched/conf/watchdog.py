@@ -226,10 +226,10 @@ def parameters(conf: cfg.ConfigOpts) -> Parameters:
     :raises BadOption: when an option cannot be used.
     """
     options = conf.watchdog
-    given = {name: options[name] for name in _DEFAULTS if name not in _VECTORS}
-    vectors = {name: _vector_of(name, options[name]) for name in _VECTORS}
+    given: dict[str, Any] = {name: options[name] for name in _DEFAULTS if name not in _VECTORS}
+    given |= {name: _vector_of(name, options[name]) for name in _VECTORS}
     try:
-        return Parameters(**given, **vectors)
+        return Parameters(**given)
     except BadParameter as fault:
         raise BadOption(f"[watchdog] {fault}") from None
 

@@ -15,7 +15,7 @@ class ClaimKind(StrEnum):
     """What holds a claim."""
 
     TASK = "task"
-    #: A move of a guest, which holds the host that the guest leaves.
+    #: A move: of a guest it holds the host that the guest leaves, of a container the host that it goes to.
     MIGRATION = "migration"
 
 
@@ -45,7 +45,7 @@ class Consumer:
 
     :param framework: that it belongs to, or None when nobody knows.
     :param kind: task or migration.
-    :param moves: of a migration, the guest that it moves, or None while that is unknown.
+    :param moves: of a migration, the guest or container that it moves, or None while that is unknown.
     """
 
     framework: str | None = None

@@ -148,6 +148,18 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """A container that is being made again on another host, where it holds no more of the share than before.
+
+    :param target: name of that host.
+    :param demand: what it declared.
+    """
+
+    target: str
+    demand: Resources
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What the quota service publishes each cycle; immutable and self-contained.
 
@@ -157,6 +169,7 @@ class Snapshot:
     :param pools: by name; the default pool is always there.
     :param hosts: by name.
     :param reserve: whether the plug-ins ask for reservations.
+    :param arrivals: containers on their way, by the uuid of their move.
     """
 
     term: int
@@ -165,6 +178,7 @@ class Snapshot:
     pools: Mapping[str, Pool]
     hosts: Mapping[str, Host]
     reserve: ReserveMode = ReserveMode.NONE
+    arrivals: Mapping[str, Arrival] = field(default_factory=dict)
     _derived: dict[Hashable, Any] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )

@@ -10,6 +10,10 @@ PLANNED_HOST_HINT = "hybrid_host"
 #: Key of the metadata of a server, and of the label of a container, with the uuid of its queued task (idempotency key).
 TASK_KEY = "hybrid:task"
 
+#: Label of a container with the uuid of the move that makes it again on another host. The share gate believes it only while the
+#: quota service knows of that move, and only for its target and for no more than its task holds.
+MOVE_LABEL = "hybrid:move"
+
 _LONGEST_NAME = 255
 
 

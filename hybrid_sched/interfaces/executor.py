@@ -8,6 +8,9 @@ such an engine cannot know is whether the step after that one was begun, so ever
 * It first looks at the world for what an earlier attempt at it has done, and goes on from there.
 * What has to be known to look for it, or to undo it, is in the ``details`` of a step *before* it.
 * What it makes carries the uuid of the move, so that it is found again, and nothing is made twice.
+
+A task that has another uuid on its target is told of in the details
+(:data:`~hybrid_sched.core.rebalancing.record.TARGET_UUID`), so that it counts once while both are there.
 """
 
 from __future__ import annotations

@@ -395,4 +395,5 @@ def _cycle_rules(rules: SharingRules, inputs: CycleInputs) -> CycleRules:
         },
         ladder=rules.ladder,
         reserve=rules.reserve,
+        arrivals=inputs.arrivals,
     )

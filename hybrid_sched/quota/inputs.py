@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from hybrid_sched.core.cluster import Arrival
 from hybrid_sched.core.hardware import ScoreRow
 from hybrid_sched.core.resources import Number
 from hybrid_sched.core.share_gate import Request
@@ -24,6 +25,7 @@ class CycleInputs:
     :param claims_changed: hosts whose claims changed since the last reading.
     :param known_hosts: all hosts that there are; None when that is not known.
     :param drained: hosts that operators are emptying.
+    :param arrivals: containers that are being made again on another host, by the uuid of their move.
     :param refused: requests for which Nova or Zun found no host lately, whoever refused them.
     """
 
@@ -35,6 +37,7 @@ class CycleInputs:
     known_hosts: frozenset[str] | None = None
     refused: tuple[Request, ...] = ()
     drained: frozenset[str] = frozenset()
+    arrivals: Mapping[str, Arrival] = field(default_factory=dict)
 
 
 class InputReader(Protocol):

@@ -81,14 +81,16 @@ class Situations:
 
     def observe(self, parameters: Parameters) -> None:
         """Take in the reports of a period."""
-        readings = self._readings((), ())
+        readings = self._readings((), (), {})
         self._history = self._history.observe(readings, parameters, self._clock_s())
 
     def now(self, parameters: Parameters, surroundings: Surroundings) -> Situation:
         """Give the situation with the newest reports and the signals of the last period."""
-        moving = {move.decision.task for move in surroundings.moves if move.as_move().in_flight}
-        at = self._cluster.whereabouts(moving)
-        readings = self._readings(moving, surroundings.movers)
+        going = [move for move in surroundings.moves if move.as_move().in_flight]
+        moving = {move.decision.task for move in going}
+        copies = {move.copy: move.decision.task for move in going if move.copy}
+        at = self._cluster.whereabouts(moving | copies.keys())
+        readings = self._readings(moving, surroundings.movers, copies)
         named = self._cluster.relief_candidates().values()
         return Situation(
             snapshot=self._cluster.snapshot()[0],
@@ -97,7 +99,12 @@ class Situations:
             now_s=self._clock_s(),
             parameters=parameters,
             moves=tuple(
-                move.as_move(counted=(move.decision.task, move.decision.target) in at)
+                move.as_move(
+                    counted=any(
+                        (uuid, move.decision.target) in at
+                        for uuid in (move.decision.task, move.copy)
+                    )
+                )
                 for move in surroundings.moves
             ),
             excluded=frozenset(self._options.excluded),
@@ -105,11 +112,13 @@ class Situations:
             named=frozenset(task.uuid for tasks in named for task in tasks),
         )
 
-    def _readings(self, moving: Collection[str], movers: Collection[str]) -> list[HostReading]:
+    def _readings(
+        self, moving: Collection[str], movers: Collection[str], copies: Mapping[str, str]
+    ) -> list[HostReading]:
         records = [record for record, _ in self._cluster.records()]
         seen = Counter(task for record in records for task in record.tasks)
         elsewhere = {task for task, hosts in seen.items() if hosts > 1}.difference(moving)
-        return [self._reading(record, elsewhere, moving, movers) for record in records]
+        return [self._reading(record, elsewhere, moving, movers, copies) for record in records]
 
     def _reading(
         self,
@@ -117,11 +126,13 @@ class Situations:
         elsewhere: Collection[str],
         moving: Collection[str],
         movers: Collection[str],
+        copies: Mapping[str, str],
     ) -> HostReading:
         """Read one report.
 
         :param elsewhere: tasks that two agents see, as somebody else moves them.
         :param moving: tasks that we move.
+        :param copies: what they are on their target, with what they were; it goes by its old name until it has arrived.
         """
         report = record.report
         held = {
@@ -145,7 +156,8 @@ class Situations:
             stalls=stalls_of(report.measured),
             tasks=tuple(
                 TaskReading(
-                    self._seen(task, held, moving, movers), _use(report.task_measured, task.uuid)
+                    _renamed(self._seen(task, held, moving, movers), copies),
+                    _use(report.task_measured, task.uuid),
                 )
                 for task in record.tasks.values()
             ),
@@ -162,6 +174,10 @@ class Situations:
         known = held.get(task.uuid)
         free = known is not None or task.uuid in moving
         return replace(known or task, movable=task.movable and free and task.framework in movers)
+
+
+def _renamed(task: Task, copies: Mapping[str, str]) -> Task:
+    return replace(task, uuid=copies[task.uuid]) if task.uuid in copies else task
 
 
 def _use(measured: Mapping[str, Mapping[str, float]], uuid: str) -> Use | None:

@@ -22,7 +22,7 @@ def measured_effect(move: MoveRecord, situation: Situation) -> Effect | None:
     made = move.decision
     hosts = {made.source, made.target}
     for other in situation.moves:
-        is_this = (other.task, other.at_s) == (made.task, move.at_s)
+        is_this = other == move.as_move(counted=other.counted)
         touches = not hosts.isdisjoint((other.source, other.target))
         if not is_this and touches and (other.in_flight or other.at_s >= move.planned_at_s):
             return None

@@ -9,6 +9,10 @@ from typing import Any
 
 from hybrid_sched.core.rebalancing.moves import Decision, Effect, Move, MoveState
 
+#: Key in the details of a move with the uuid that its task has on the target, where that is another one: a container that is
+#: made again. It is there from the step after the one in which the container was made.
+TARGET_UUID = "target"
+
 
 @dataclass(frozen=True, slots=True)
 class MoveRecord:
@@ -52,6 +56,12 @@ class MoveRecord:
         """Give the Unix time at which it came into its state."""
         return self.ended_at_s or self.started_at_s or self.planned_at_s
 
+    @property
+    def copy(self) -> str:
+        """Give the uuid that the task has on the target; empty where it is the same, or not known yet."""
+        uuid = self.details.get(TARGET_UUID, "")
+        return uuid if isinstance(uuid, str) else ""
+
     def as_move(self, *, counted: bool = False) -> Move:
         """Give it as the policy knows it.
 
@@ -59,7 +69,8 @@ class MoveRecord:
         """
         made = self.decision
         return Move(
-            made.task,
+            # What was made again rests under its new name.
+            (self.state is MoveState.DONE and self.copy) or made.task,
             made.source,
             made.target,
             self.state,

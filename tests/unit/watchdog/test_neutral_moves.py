@@ -71,6 +71,32 @@ def test_a_guest_counts_once_while_its_migration_holds_the_source(planned: World
         assert free(planned, "b") == Resources(vcpu=36, memory_mb=15 * 1024)
 
 
+def test_a_container_under_its_new_uuid_is_the_one_that_moves(planned: World) -> None:
+    planned.orders.cancel(planned.one().uuid)
+    planned.set(executors={CONTAINER: "relocator"})
+    planned.orders.apply(planned.orders.plan().id)
+    move = planned.ledger()[-1]
+    assert move.decision.task == "mid"
+    running = replace(move, state=MoveState.RUNNING, details={"target": "copy"})
+    assert planned.moves.update(running, MoveState.PLANNED, planned.term)
+    planned.tasks["copy"], planned.cores["copy"] = planned.task("copy", CONTAINER), 3.0
+    planned.running["copy"] = {"b"}
+    planned.report()
+    situation = planned.policy.situation()
+    assert [each.task.uuid for each in situation.readings["b"].tasks] == ["mid"]
+    assert situation.moves[-1].counted
+    # It is expected there once, and stays off the lists of what may be moved.
+    board = Board(situation)
+    assert board.at("b").present == {"mid"}
+    assert board.pinned(board.at("b").residents["mid"]) == "it is being moved"
+    done = replace(running, state=MoveState.DONE, ended_at_s=planned.now_s)
+    assert planned.moves.update(done, MoveState.RUNNING, planned.term)
+    planned.running["mid"] = set()
+    planned.report()
+    board = Board(planned.policy.situation())
+    assert board.pinned(board.at("b").residents["copy"]) == "it was moved within its cooldown"
+
+
 def test_a_framework_at_its_share_is_relieved_all_the_same(world: World) -> None:
     """The share gate would refuse any new guest here."""
     world.conf.set_override("lending", {HYPERVISOR: "0", CONTAINER: "0"}, group="quota")

@@ -100,6 +100,14 @@ OPTIONS = [
         help="Seconds after which a step is asked for again whose service did not answer.",
     ),
     cfg.FloatOpt(
+        "failure_pause_s",
+        default=1800.0,
+        min=0.0,
+        mutable=True,
+        help="Seconds for which a task of which two moves have failed within that time is left alone, so that another one of "
+        "its host has its turn. After its first failure it is looked at again in the next period.",
+    ),
+    cfg.FloatOpt(
         "settle_s",
         default=90.0,
         min=0.0,

@@ -223,7 +223,6 @@ class EngineEndpoint:
             "cpu_model": report.hardware.cpu_model,
             "memory_kind": report.hardware.memory_kind,
             "fresh": bool(host and host.fresh),
-            "drained": bool(host and host.drained),
             "age_s": round(age_s, 1),
             "clock_offset_s": round(record.clock_offset_s, 3),
             "version": report.version,

@@ -147,6 +147,10 @@ class Orders:
                 raise OrderRefused(
                     f"plan {plan_id} is {age_s:.0f} s old, and plans are valid for {limit_s:g} s; make a new one"
                 )
+            if not self._policy.is_current(shown.moves):
+                raise OrderRefused(
+                    f"[watchdog] mode or executors have changed since plan {plan_id} was made; make a new one"
+                )
             drains = frozenset({shown.drains} if shown.drains else ())
             if reasons := self._policy.why_not([each.decision for each in shown.moves], drains):
                 raise OrderRefused(

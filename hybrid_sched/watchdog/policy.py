@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -30,6 +31,8 @@ LOG = log.getLogger(__name__)
 STRATEGIES = "hybrid_sched.rebalancing"
 #: The strategy that empties drained hosts, whatever other one is configured.
 DRAIN = "drain"
+#: A task of which so many moves have failed lately is left alone for a while.
+_FAILURES = 2
 
 
 class LivePolicy:
@@ -77,13 +80,16 @@ class LivePolicy:
             parameters.host_cooldown_s,
             2 * options.measure_after_s + options.move_timeout_s,
         )
-        known = self._moves.since(self._clock_s() - looked_back_s)
+        looked_back_s = max(looked_back_s, options.failure_pause_s)
+        now_s = self._clock_s()
+        known = self._moves.since(now_s - looked_back_s)
         runs_dry = options.mode == DRY_RUN
         around = Surroundings(
             # What was never moved must not hold back what is.
             moves=[move for move in known if runs_dry or move.executor != DRY_RUN],
             drained=self._settings.drained(),
             movers=self._executors.by_framework(),
+            excluded=frozenset(options.excluded) | _failing(known, now_s - options.failure_pause_s),
         )
         return self._situations.now(parameters, around)
 
@@ -132,6 +138,11 @@ class LivePolicy:
             if decision.framework in named
         ]
 
+    def is_current(self, moves: Sequence[MoveRecord]) -> bool:
+        """Say whether moves that were planned would be given the same executors now."""
+        named = self._executors.by_framework()
+        return all(named.get(move.decision.framework) == move.executor for move in moves)
+
     def _newest_parameters(self) -> Parameters:
         try:
             self._parameters = watchdog.parameters(self._conf)
@@ -141,3 +152,13 @@ class LivePolicy:
                 self._said = str(fault)
                 LOG.error("The watchdog goes on with what was set before: %s.", fault)
         return self._parameters
+
+
+def _failing(moves: Sequence[MoveRecord], since_s: float) -> frozenset[str]:
+    """Name the tasks of which several moves have failed since a time."""
+    failed = Counter(
+        move.decision.task
+        for move in moves
+        if move.state is MoveState.FAILED and move.ended_at_s >= since_s
+    )
+    return frozenset(task for task, times in failed.items() if times >= _FAILURES)

@@ -53,11 +53,13 @@ class Surroundings:
     :param moves: of the ledger: all in flight, and those that ended within the longest cooldown.
     :param drained: names of hosts that are to be emptied.
     :param movers: frameworks whose tasks can be moved.
+    :param excluded: uuids of tasks that are not moved now.
     """
 
     moves: Sequence[MoveRecord]
     drained: frozenset[str]
     movers: Collection[str]
+    excluded: frozenset[str] = frozenset()
 
 
 class Situations:
@@ -107,7 +109,7 @@ class Situations:
                 )
                 for move in surroundings.moves
             ),
-            excluded=frozenset(self._options.excluded),
+            excluded=surroundings.excluded,
             drained=surroundings.drained,
             named=frozenset(task.uuid for tasks in named for task in tasks),
         )

@@ -124,3 +124,11 @@ def test_excluded_tasks_and_those_without_an_executor_are_in_no_plan(watching: W
     assert watching.orders.plan().moves[0].decision.task == "mid"
     watching.set(excluded=[], executors={CONTAINER: "relocator"})
     assert watching.orders.plan().moves[0].decision.task == "mid"
+
+
+def test_a_plan_that_was_shown_before_the_watchdog_runs_dry_moves_nothing(watching: World) -> None:
+    shown = watching.orders.plan()
+    watching.set(mode="dry_run")
+    with pytest.raises(OrderRefused, match="mode or executors have changed since plan"):
+        watching.orders.apply(shown.id)
+    assert watching.ledger() == []

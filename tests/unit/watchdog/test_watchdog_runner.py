@@ -237,3 +237,14 @@ def test_a_strategy_that_is_wrong_three_times_in_a_row_switches_itself_off(
     assert let_it_move() == 4
     # It begins to count anew.
     assert world.orders.status().off == {}
+
+
+def test_a_task_that_fails_again_and_again_makes_room_for_another(world: World) -> None:
+    world.refusals = ["It cannot be moved."] * 2
+    for _ in range(4):
+        world.period()
+    assert [(each.decision.task, each.state) for each in world.ledger()] == [
+        ("big", MoveState.FAILED),
+        ("big", MoveState.FAILED),
+        ("mid", MoveState.DONE),
+    ]

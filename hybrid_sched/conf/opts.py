@@ -5,7 +5,17 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
-from hybrid_sched.conf import agent, client, clients, coordination, metrics, queue, quota, watchdog
+from hybrid_sched.conf import (
+    agent,
+    client,
+    clients,
+    coordination,
+    metrics,
+    migration,
+    queue,
+    quota,
+    watchdog,
+)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
@@ -17,6 +27,7 @@ def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
         (metrics.GROUP, metrics.OPTIONS),
         (queue.GROUP, queue.OPTIONS),
         (watchdog.GROUP, watchdog.OPTIONS),
+        (migration.GROUP, migration.OPTIONS),
         (agent.GROUP, agent.OPTIONS),
     ]
 

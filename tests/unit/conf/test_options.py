@@ -13,6 +13,7 @@ from hybrid_sched.conf import (
     clients,
     coordination,
     metrics,
+    migration,
     opts,
     queue,
     quota,
@@ -35,7 +36,7 @@ OPTIONS = [
 def test_every_group_is_listed_for_the_samples() -> None:
     ours = {
         module.GROUP.name
-        for module in (quota, queue, watchdog, coordination, metrics, agent, client)
+        for module in (quota, queue, watchdog, migration, coordination, metrics, agent, client)
     }
     assert GROUPS.keys() == ours | THEIRS
 
@@ -51,7 +52,7 @@ def test_every_option_says_what_it_means(group: str, option: cfg.Opt) -> None:
         assert option.type.min is not None
 
 
-@pytest.mark.parametrize("module", [quota, coordination, metrics, agent, client])
+@pytest.mark.parametrize("module", [quota, migration, coordination, metrics, agent, client])
 def test_registering_twice_does_no_harm(module: Any) -> None:
     conf = cfg.ConfigOpts()
     for _ in range(2):

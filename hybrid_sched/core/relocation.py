@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What it takes to bring a container back: which ones may be relocated, and what to ask for on another host."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+#: Label by which a container's owner lets it be stopped on one host and started on another, and its value.
+RELOCATE_LABEL, ALLOW = "hybrid:relocate", "allow"
+#: Label with the volumes of a container, as ``VOLUME:/PATH``, separated by commas: Zun tells nobody of them.
+MOUNTS_LABEL = "hybrid:mounts"
+#: Label of a container on its target with the uuid of the move that made it (idempotency key).
+MOVE_LABEL = "hybrid:move"
+
+_SAME = (
+    *(
+        "name",
+        "image",
+        "command",
+        "cpu",
+        "environment",
+        "workdir",
+        "image_pull_policy",
+        "image_driver",
+    ),
+    *("restart_policy", "interactive", "tty", "security_groups", "runtime", "disk", "auto_heal"),
+    *("privileged", "memory", "cpu_policy", "entrypoint"),
+)
+#: What Docker calls a container that was given no name for itself: the begin of its identifier.
+_GIVEN_HOSTNAME = re.compile(r"[0-9a-f]{12}\Z")
+_MOUNT = re.compile(r"(?P<volume>[^\s:,]+):(?P<path>/[^\s,]*)\Z")
+
+
+class NotMovable(ValueError):
+    """A container cannot be relocated; the message is a sentence that names the remedy."""
+
+
+def check_movable(fields: Mapping[str, Any], queued_label: str) -> None:
+    """See whether a container may be relocated and would come back whole.
+
+    :param fields: of the container, as Zun tells of it.
+    :param queued_label: label of containers that belong to somebody who follows them by their uuid.
+    :raises NotMovable: otherwise.
+    """
+    labels = fields.get("labels") or {}
+    uuid = fields.get("uuid")
+    if labels.get(RELOCATE_LABEL) != ALLOW:
+        raise NotMovable(
+            f"Container {uuid} may not be relocated: its owner allows it with the label {RELOCATE_LABEL}={ALLOW}."
+        )
+    if fields.get("auto_remove"):
+        raise NotMovable(
+            f"Container {uuid} cannot be relocated: it has auto_remove, so that it would be gone when it is stopped."
+        )
+    if queued_label in labels:
+        raise NotMovable(
+            f"Container {uuid} cannot be relocated: it belongs to the queue, which follows it by its uuid."
+        )
+    _mounts(labels)
+
+
+def request_for(fields: Mapping[str, Any], move: str, target: str) -> dict[str, Any]:
+    """Give the body of the request that makes the container again on another host, without its networks.
+
+    :param fields: of the container, as Zun tells of it with microversion 1.40.
+    :param move: uuid of the move, for its label.
+    :param target: host.
+    :raises NotMovable: when its label of volumes cannot be read.
+    """
+    labels = fields.get("labels") or {}
+    # What is empty is Zun's default; to say so would need roles that its owner did not need.
+    body = {name: fields[name] for name in _SAME if fields.get(name)}
+    if body.get("memory") == "None":
+        del body["memory"]
+    hostname = fields.get("hostname")
+    if hostname and not _GIVEN_HOSTNAME.match(hostname):
+        body["hostname"] = hostname
+    if fields.get("registry_id"):
+        body["registry"] = fields["registry_id"]
+    if healthcheck := fields.get("healthcheck"):
+        given = {key: value for key, value in healthcheck.items() if key != "test"}
+        body["healthcheck"] = {**given, "cmd": healthcheck.get("test", "")}
+    if mounts := _mounts(labels):
+        body["mounts"] = mounts
+    return {**body, "labels": {**labels, MOVE_LABEL: move}, "host": target}
+
+
+def _mounts(labels: Mapping[str, str]) -> list[dict[str, str]]:
+    mounts = []
+    for each in filter(None, (part.strip() for part in labels.get(MOUNTS_LABEL, "").split(","))):
+        read = _MOUNT.match(each)
+        if read is None:
+            raise NotMovable(
+                f"The label {MOUNTS_LABEL} has {each[:60]!r}: write each volume as VOLUME:/PATH, separated by commas."
+            )
+        mounts.append({"source": read["volume"], "destination": read["path"]})
+    return mounts

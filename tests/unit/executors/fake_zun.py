@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import requests_mock
@@ -32,8 +33,8 @@ class FakeZun:
     """Keeps containers and ports.
 
     :ivar waiting: what hosts were asked for and have not done yet, in order: (host, what to do).
-    :ivar lost: what becomes of the next request that changes something: ``before`` (it never arrives) or ``after`` (it is
-        carried out, and the answer is lost); None for an answer.
+    :ivar lost: what becomes of the next request that changes something: ``before`` (it never arrives), ``later`` (it arrives
+        when it is let) or ``after`` (the answer is lost); None for an answer.
     :ivar fails: what fails on the target: ``create``, ``start``, or nothing.
     :ivar ran: how many containers ran at once, at most.
     """
@@ -45,6 +46,7 @@ class FakeZun:
         self.waiting: list[tuple[str, Callable[[], None]]] = []
         self.down: set[str] = set()
         self.lost: str | None = None
+        self._on_their_way: list[Callable[[], object]] = []
         self.fails = ""
         self.ran = 0
         self.asked: list[str] = []
@@ -90,13 +92,23 @@ class FakeZun:
         self._count()
         return made
 
-    def carry_out(self, count: int = 1_000_000) -> None:
-        """Let hosts that are up do what they were asked for, the oldest first."""
-        ready = [each for each in self.waiting if each[0] not in self.down][:count]
+    def carry_out(self, count: int = 1_000_000, *hosts: str) -> None:
+        """Let hosts that are up do what they were asked for, the oldest first.
+
+        :param hosts: those that do; all without any.
+        """
+        able = set(hosts or (SOURCE, TARGET)) - self.down
+        ready = [each for each in self.waiting if each[0] in able][:count]
         for each in ready:
             self.waiting.remove(each)
             each[1]()
             self._count()
+
+    def arrive(self) -> None:
+        """Let requests arrive whose answers were given up."""
+        arrived, self._on_their_way = self._on_their_way, []
+        for each in arrived:
+            each()
 
     def made(self) -> list[dict[str, Any]]:
         return [each for each in self.containers.values() if MOVE_LABEL in each["labels"]]
@@ -111,7 +123,9 @@ class FakeZun:
         def maybe(request: Any, context: Any) -> Any:
             self.asked.append(f"{request.method} {request.path}")
             lost, self.lost = self.lost, None
-            said = {} if lost == "before" else answer(request, context)
+            if lost == "later":
+                self._on_their_way.append(lambda: answer(request, SimpleNamespace()))
+            said = {} if lost in {"before", "later"} else answer(request, context)
             if lost:
                 context.status_code = 504
                 return {}

@@ -31,17 +31,22 @@ class Relocation(RuleBasedStateMachine):
         self.zun = FakeZun(self.wire)
         self.now_s = 1000.0
 
-    @initialize(given_port=st.booleans(), fails=st.sampled_from(["", "", "create", "start"]))
-    def begin(self, given_port: bool, fails: str) -> None:
+    @initialize(
+        given_port=st.booleans(),
+        fails=st.sampled_from(["", "", "", "create", "start"]),
+        steps=st.integers(0, 16),
+    )
+    def begin(self, given_port: bool, fails: str, steps: int) -> None:
         labels = {"hybrid:relocate": "allow", "hybrid:mounts": _MOUNTS}
         self.task = self.zun.add("web", given_port=given_port, labels=labels)
         self.zun.fails = fails
         self.ledger = Ledger(self.executor, decision(self.task, CONTAINER, SOURCE, TARGET))
+        self.go_on(steps)
 
     def executor(self) -> ZunRelocate:
         return ZunRelocate(conf(), *self.zun.clients(), clock=lambda: self.now_s)
 
-    @rule(count=st.integers(1, 12))
+    @rule(count=st.integers(1, 6))
     def go_on(self, count: int) -> None:
         """Do some steps, with hosts that work as they should."""
         for _ in range(count):
@@ -65,24 +70,30 @@ class Relocation(RuleBasedStateMachine):
     def be_killed(self) -> None:
         self.ledger.kill()
 
-    @rule(count=st.integers(1, 3))
-    def hosts_work(self, count: int) -> None:
-        self.zun.carry_out(count)
+    @rule(count=st.integers(1, 3), host=st.sampled_from([SOURCE, TARGET]))
+    def a_host_works(self, count: int, host: str) -> None:
+        self.zun.carry_out(count, host)
 
     @rule(seconds=st.sampled_from([1, 10, 61, 301]))
     def time_passes(self, seconds: int) -> None:
         # No host leaves a request lying for as long as it takes to settle.
         if seconds > 10:
+            self.zun.arrive()
             self.zun.carry_out()
         self.now_s += seconds
 
-    @rule(how=st.sampled_from(["before", "after"]))
+    @rule()
+    def requests_arrive(self) -> None:
+        self.zun.arrive()
+
+    @rule(how=st.sampled_from(["before", "later", "after"]))
     def the_next_request_is_lost(self, how: str) -> None:
         self.zun.lost = how
 
-    @rule()
-    def somebody_cancels(self) -> None:
-        self.ledger.cancel()
+    @rule(surely=st.integers(0, 3))
+    def somebody_cancels(self, surely: int) -> None:
+        if surely == 3:
+            self.ledger.cancel()
 
     @invariant()
     def no_two_run(self) -> None:
@@ -106,13 +117,15 @@ class Relocation(RuleBasedStateMachine):
             sessions._patiently.retry.sleep = self.sleep
 
     def finish(self) -> None:
-        """Let all go well from here on."""
+        """Let all go well from here on, with a target that is slower than the source."""
         self.zun.lost = None
-        for _ in range(_PATIENCE):
+        for number in range(_PATIENCE):
             if self.ledger.is_over:
                 break
             self.ledger.step(self.now_s)
-            self.zun.carry_out()
+            if number == 10:
+                self.zun.arrive()
+            self.zun.carry_out(1000, *([SOURCE, TARGET] if number % 3 == 0 else [SOURCE]))
             self.now_s += 2
         self.zun.carry_out()
         assert self.ledger.is_over, self.ledger.record

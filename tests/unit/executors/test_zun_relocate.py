@@ -335,3 +335,29 @@ def test_without_a_role_in_its_project_the_container_is_not_touched(
     assert text.startswith("The move was not begun: ")
     assert "the role admin in the project of the container" in text
     assert world.zun.asked == []
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_request_that_arrives_late_makes_no_second_container(
+    wire: requests_mock.Mocker, is_cancelled: bool
+) -> None:
+    world = World(wire)
+    world.run(until="creating")
+    world.zun.lost = "later"
+    world.ledger.attempt()
+    world.ledger.kill()
+    if is_cancelled:
+        world.ledger.cancel()
+    for _ in range(15):
+        world.ledger.step(world.now_s)
+        world.zun.carry_out()
+        world.now_s += 2
+    assert world.zun.made() == []
+    assert world.zun.running() == []
+    world.zun.arrive()
+    world.run()
+    if is_cancelled:
+        world.assert_back(MoveState.CANCELLED)
+    else:
+        assert (world.ledger.state, world.zun.ran) == (MoveState.DONE, 1)
+    assert world.zun.asked.count("POST /containers/") == 1

@@ -7,13 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-#: Label by which a container's owner lets it be stopped on one host and started on another, and its value.
-RELOCATE_LABEL, ALLOW = "hybrid:relocate", "allow"
-#: Label with the volumes of a container, as ``VOLUME:/PATH``, separated by commas: Zun tells nobody of them.
-MOUNTS_LABEL = "hybrid:mounts"
-#: Label of a container on its target with the uuid of the move that made it (idempotency key).
-MOVE_LABEL = "hybrid:move"
+from hybrid_sched.core.declaration import RELOCATE
+from hybrid_sched.core.steering import MOUNTS_LABEL, MOVE_LABEL, TASK_KEY
 
+_ALLOW = "allow"
 _SAME = (
     *(
         "name",
@@ -37,24 +34,23 @@ class NotMovable(ValueError):
     """A container cannot be relocated; the message is a sentence that names the remedy."""
 
 
-def check_movable(fields: Mapping[str, Any], queued_label: str) -> None:
+def check_movable(fields: Mapping[str, Any]) -> None:
     """See whether a container may be relocated and would come back whole.
 
     :param fields: of the container, as Zun tells of it.
-    :param queued_label: label of containers that belong to somebody who follows them by their uuid.
     :raises NotMovable: otherwise.
     """
     labels = fields.get("labels") or {}
     uuid = fields.get("uuid")
-    if labels.get(RELOCATE_LABEL) != ALLOW:
+    if labels.get(RELOCATE) != _ALLOW:
         raise NotMovable(
-            f"Container {uuid} may not be relocated: its owner allows it with the label {RELOCATE_LABEL}={ALLOW}."
+            f"Container {uuid} may not be relocated: its owner allows it with the label {RELOCATE}={_ALLOW}."
         )
     if fields.get("auto_remove"):
         raise NotMovable(
             f"Container {uuid} cannot be relocated: it has auto_remove, so that it would be gone when it is stopped."
         )
-    if queued_label in labels:
+    if TASK_KEY in labels:
         raise NotMovable(
             f"Container {uuid} cannot be relocated: it belongs to the queue, which follows it by its uuid."
         )

@@ -14,6 +14,10 @@ TASK_KEY = "hybrid:task"
 #: quota service knows of that move, and only for its target and for no more than its task holds.
 MOVE_LABEL = "hybrid:move"
 
+#: Label of a container with the volumes that it is given, as ``VOLUME:/PATH``, separated by commas: Zun's API tells nobody of
+#: them, and a relocation has to give them to the container again.
+MOUNTS_LABEL = "hybrid:mounts"
+
 _LONGEST_NAME = 255
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from hybrid_sched.clients.zun_moves import ZunMoves
-from hybrid_sched.core.rebalancing.record import MoveRecord
+from hybrid_sched.core.rebalancing.record import TARGET_UUID, MoveRecord
 from hybrid_sched.executors.stepping import Refused, asking
 
 _OVER_ALREADY = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT})
@@ -41,7 +41,7 @@ class RequestsOnce:
 
     def start_there(self, move: MoveRecord) -> None:
         """Have the container started on the target."""
-        project, uuid = str(move.details["project"]), str(move.details["target"])
+        project, uuid = str(move.details["project"]), str(move.details[TARGET_UUID])
         self.ask(move, "start there", lambda: self._zun.start(project, uuid))
 
     def detach(self, move: MoveRecord, network: str) -> None:

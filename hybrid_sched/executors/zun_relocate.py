@@ -15,9 +15,9 @@ from hybrid_sched.clients.zun_moves import ZunMoves, zun_moves
 from hybrid_sched.conf import migration as options
 from hybrid_sched.core.cluster import CONTAINER
 from hybrid_sched.core.rebalancing.moves import MoveState
-from hybrid_sched.core.rebalancing.record import MoveRecord
-from hybrid_sched.core.relocation import MOVE_LABEL, NotMovable, check_movable, request_for
-from hybrid_sched.core.steering import TASK_KEY
+from hybrid_sched.core.rebalancing.record import TARGET_UUID, MoveRecord
+from hybrid_sched.core.relocation import NotMovable, check_movable, request_for
+from hybrid_sched.core.steering import MOVE_LABEL
 from hybrid_sched.executors.ports import KeptPorts
 from hybrid_sched.executors.requests_once import RequestsOnce
 from hybrid_sched.executors.stepping import Refused, asking, going_on, over
@@ -122,7 +122,7 @@ class ZunRelocate(MigrationExecutor):
         if why_not is not None:
             return over(MoveState.FAILED, {}, f"The move was not begun: {why_not}.")
         try:
-            check_movable(fields, TASK_KEY)
+            check_movable(fields)
             request = request_for(fields, move.uuid, made.target)
             ports = self._ports.recorded(fields, move.uuid)
         except NotMovable as bad:
@@ -172,7 +172,7 @@ class ZunRelocate(MigrationExecutor):
             return source
         found = self._zun.labelled(self._project(move), MOVE_LABEL, move.uuid)
         if found:
-            details = {**_without_request(move.details), "target": found[0]}
+            details = {**_without_request(move.details), TARGET_UUID: found[0]}
             return self._on(_CREATED, details, "The container is made on the target.")
         if self._may_send(move):
             return self._send(move)
@@ -223,7 +223,7 @@ class ZunRelocate(MigrationExecutor):
     def _delete(self, move: MoveRecord) -> Step:
         """Delete the container on its source; while the other one is there, there is no way back from here."""
         source = self._source(move)
-        target = self._zun.container(move.details["target"], self._project(move))
+        target = self._zun.container(move.details[TARGET_UUID], self._project(move))
         if target is None:
             return self._deleted_there(move)
         if source is None:
@@ -345,7 +345,7 @@ class ZunRelocate(MigrationExecutor):
         source = self._stopped_source(move)
         if isinstance(source, Step):
             return source
-        target = self._zun.container(move.details["target"], self._project(move))
+        target = self._zun.container(move.details[TARGET_UUID], self._project(move))
         return self._deleted_there(move) if target is None else target
 
     def _attached(self, move: MoveRecord, source: Fields) -> list[str]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hybrid_sched.core.declaration import RELOCATE
@@ -27,6 +27,8 @@ _SAME = (
 )
 #: What Docker calls a container that was given no name for itself: the begin of its identifier.
 _GIVEN_HOSTNAME = re.compile(r"[0-9a-f]{12}\Z")
+#: In the place of a volume that is deleted with its container, or is none of Cinder's.
+_NOT_KEPT = "-"
 _MOUNT = re.compile(r"(?P<volume>[^\s:,]+):(?P<path>/[^\s,]*)\Z")
 
 
@@ -83,6 +85,14 @@ def request_for(fields: Mapping[str, Any], move: str, target: str) -> dict[str, 
     return {**body, "labels": {**labels, MOVE_LABEL: move}, "host": target}
 
 
+def mounts_label(volumes: Iterable[tuple[str | None, str]]) -> str:
+    """Write the label of a container's volumes.
+
+    :param volumes: uuid of each, None for one that goes with its container or is none of Cinder's; and where it is mounted.
+    """
+    return ",".join(f"{volume or _NOT_KEPT}:{path}" for volume, path in volumes)
+
+
 def _mounts(labels: Mapping[str, str]) -> list[dict[str, str]]:
     mounts = []
     for each in filter(None, (part.strip() for part in labels.get(MOUNTS_LABEL, "").split(","))):
@@ -90,6 +100,10 @@ def _mounts(labels: Mapping[str, str]) -> list[dict[str, str]]:
         if read is None:
             raise NotMovable(
                 f"The label {MOUNTS_LABEL} has {each[:60]!r}: write each volume as VOLUME:/PATH, separated by commas."
+            )
+        if read["volume"] == _NOT_KEPT:
+            raise NotMovable(
+                f"The container cannot be relocated: what is mounted at {read['path']} would be lost. Give it a volume."
             )
         mounts.append({"source": read["volume"], "destination": read["path"]})
     return mounts

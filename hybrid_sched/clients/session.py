@@ -36,29 +36,39 @@ class ServiceFault(Exception):
         self.said = said
 
 
-def session_of(conf: cfg.ConfigOpts, group: str) -> session.Session | None:
+def session_of(
+    conf: cfg.ConfigOpts, group: str, project_id: str | None = None
+) -> session.Session | None:
     """Make the session of a service from the options of its group.
 
+    :param project_id: in which it acts, where the user has a role there; None for the project of the options.
     :returns: the session, or None when no authentication is configured.
     :raises BadClientOption: when the options cannot be used.
     """
+    scope = {} if project_id is None else {"project_id": project_id, "project_name": None}
     try:
-        auth = loading.load_auth_from_conf_options(conf, group)
+        auth = loading.load_auth_from_conf_options(conf, group, **scope)
         return auth and loading.load_session_from_conf_options(conf, group, auth=auth)
     except (exceptions.ClientException, cfg.Error, TypeError) as error:
         raise BadClientOption(f"[{group}]: {error}") from None
 
 
-def adapter_of(conf: cfg.ConfigOpts, group: str, microversion: str) -> adapter.Adapter | None:
+def adapter_of(
+    conf: cfg.ConfigOpts,
+    group: str,
+    microversion: str | None = None,
+    project_id: str | None = None,
+) -> adapter.Adapter | None:
     """Make the adapter of a service from the options of its group.
 
     :param conf: options, with the group registered.
-    :param group: ``placement``, ``nova`` or ``zun``.
-    :param microversion: of all calls.
+    :param group: ``placement``, ``nova``, ``zun`` or ``neutron``.
+    :param microversion: of all calls; None for a service without.
+    :param project_id: in which it acts, where the user has a role there; None for the project of the options.
     :returns: the adapter, or None when no authentication is configured.
     :raises BadClientOption: when the options cannot be used.
     """
-    signed_in = session_of(conf, group)
+    signed_in = session_of(conf, group, project_id)
     if signed_in is None:
         return None
     try:

@@ -15,23 +15,34 @@ from hybrid_sched.clients.placement import placement_client  # noqa: E402
 from hybrid_sched.clients.zun import zun_client  # noqa: E402
 from hybrid_sched.cmd.collector import collect_seldom  # noqa: E402
 from hybrid_sched.cmd.service import serve  # noqa: E402
-from hybrid_sched.conf import clients, coordination, database, metrics, queue, quota  # noqa: E402
+from hybrid_sched.conf import (  # noqa: E402
+    clients,
+    coordination,
+    database,
+    metrics,
+    queue,
+    quota,
+    watchdog,
+)
 from hybrid_sched.db import Database, DatabaseError, DatabaseNotReady  # noqa: E402
 from hybrid_sched.queue.duty import QueueDuty  # noqa: E402
 from hybrid_sched.queue.packers import PACKERS  # noqa: E402
 from hybrid_sched.quota.service import QuotaService  # noqa: E402
+from hybrid_sched.watchdog.duty import WatchdogDuty  # noqa: E402
+from hybrid_sched.watchdog.executors import NAMESPACE as EXECUTORS  # noqa: E402
+from hybrid_sched.watchdog.policy import STRATEGIES  # noqa: E402
 
 
 class EngineService(QuotaService):
-    """The engine as it is installed: it shares, and works on the queue of declared tasks."""
+    """The engine as it is installed: it shares, works on the queue of declared tasks, and watches for exhausted hosts."""
 
-    duties = (QueueDuty,)
+    duties = (QueueDuty, WatchdogDuty)
 
 
 def main() -> int:
     """Run the engine until it is told to stop."""
     collect_seldom()
-    options = (quota, queue, coordination, database, clients, metrics)
+    options = (quota, queue, watchdog, coordination, database, clients, metrics)
     return serve("hybrid-sched-engine", EngineService, options, check)
 
 
@@ -49,6 +60,17 @@ def check(conf: cfg.ConfigOpts) -> None:
         loading.require(PACKERS, [conf.queue.packer])
     except loading.PluginNotFound as fault:
         raise ValueError(f"[queue] packer: {fault}") from None
+    watchdog.parameters(conf)
+    named = watchdog.executors(conf)
+    try:
+        loading.require(STRATEGIES, [conf.watchdog.strategy])
+    except loading.PluginNotFound as fault:
+        raise ValueError(f"[watchdog] strategy: {fault}") from None
+    if conf.watchdog.mode == "on":
+        try:
+            loading.require(EXECUTORS, sorted(named.values()))
+        except loading.PluginNotFound as fault:
+            raise ValueError(f"[watchdog] executors: {fault}") from None
     base = Database(**{**database.parameters(conf), "max_retries": 0})
     try:
         base.check()

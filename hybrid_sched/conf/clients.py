@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options by which the engine reads Placement, Nova and Zun: those that keystoneauth1 offers every service."""
+"""Options by which the engine asks Placement, Nova, Zun and Neutron: those that keystoneauth1 offers every service."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ NOVA = cfg.OptGroup(
 ZUN = cfg.OptGroup(
     "zun", title="Zun: where the engine reads containers that found no host; optional"
 )
-GROUPS = (PLACEMENT, NOVA, ZUN)
+NEUTRON = cfg.OptGroup(
+    "neutron", title="Neutron: where containers that are relocated keep their ports; optional"
+)
+GROUPS = (PLACEMENT, NOVA, ZUN, NEUTRON)
 
-_SERVICE_TYPES = {"placement": "placement", "nova": "compute", "zun": "container"}
+_SERVICE_TYPES = {
+    "placement": "placement",
+    "nova": "compute",
+    "zun": "container",
+    "neutron": "network",
+}
 _TIMEOUT_S = 10.0
 
 

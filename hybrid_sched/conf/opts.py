@@ -5,7 +5,17 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
-from hybrid_sched.conf import agent, client, clients, coordination, metrics, queue, quota
+from hybrid_sched.conf import (
+    agent,
+    client,
+    clients,
+    coordination,
+    metrics,
+    migration,
+    queue,
+    quota,
+    watchdog,
+)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
@@ -16,6 +26,8 @@ def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
         *((group, clients.sample_options(group)) for group in clients.GROUPS),
         (metrics.GROUP, metrics.OPTIONS),
         (queue.GROUP, queue.OPTIONS),
+        (watchdog.GROUP, watchdog.OPTIONS),
+        (migration.GROUP, migration.OPTIONS),
         (agent.GROUP, agent.OPTIONS),
     ]
 

@@ -15,7 +15,7 @@ class ClaimKind(StrEnum):
     """What holds a claim."""
 
     TASK = "task"
-    #: A move of a guest, which holds the host that the guest leaves.
+    #: A move: of a guest it holds the host that the guest leaves, of a container the host that it goes to.
     MIGRATION = "migration"
 
 
@@ -28,6 +28,7 @@ class Claim:
     :param demand: vCPUs and memory.
     :param kind: task or migration.
     :param counts_for_share: whether the framework's share is charged with it: with one claim of each guest or container.
+    :param moves: of a migration, the guest that it moves, or None while that is unknown.
     """
 
     consumer_uuid: str
@@ -35,6 +36,7 @@ class Claim:
     demand: Resources
     kind: ClaimKind
     counts_for_share: bool
+    moves: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Consumer:
 
     :param framework: that it belongs to, or None when nobody knows.
     :param kind: task or migration.
-    :param moves: of a migration, the guest that it moves, or None while that is unknown.
+    :param moves: of a migration, the guest or container that it moves, or None while that is unknown.
     """
 
     framework: str | None = None
@@ -89,6 +91,7 @@ def attribute(
                 demand=demand,
                 kind=consumers[uuid].kind,
                 counts_for_share=(uuid, host) in counted,
+                moves=consumers[uuid].moves,
             )
             for uuid, demand in demands.items()
         }

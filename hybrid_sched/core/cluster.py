@@ -73,6 +73,7 @@ class Host:
     :param fresh: False when its last report is too old to act on.
     :param pool: name of the pool that it belongs to.
     :param other: what takes room on it and is charged to no share: the far end of a move, claims of unknown origin.
+    :param drained: whether an operator is emptying it, so that it takes nothing.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Host:
     fresh: bool = True
     pool: str = DEFAULT_POOL
     other: Resources = NOTHING
+    drained: bool = False
     free: Vector = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -92,6 +94,11 @@ class Host:
             if held is not NOTHING:
                 free = subtract(free, held)
         object.__setattr__(self, "free", free)
+
+    @property
+    def takes_tasks(self) -> bool:
+        """Say whether tasks may be planned for it."""
+        return self.fresh and not self.drained
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +148,18 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """A container that is being made again on another host, where it holds no more of the share than before.
+
+    :param target: name of that host.
+    :param demand: what it declared.
+    """
+
+    target: str
+    demand: Resources
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What the quota service publishes each cycle; immutable and self-contained.
 
@@ -150,6 +169,7 @@ class Snapshot:
     :param pools: by name; the default pool is always there.
     :param hosts: by name.
     :param reserve: whether the plug-ins ask for reservations.
+    :param arrivals: containers on their way, by the uuid of their move.
     """
 
     term: int
@@ -158,6 +178,7 @@ class Snapshot:
     pools: Mapping[str, Pool]
     hosts: Mapping[str, Host]
     reserve: ReserveMode = ReserveMode.NONE
+    arrivals: Mapping[str, Arrival] = field(default_factory=dict)
     _derived: dict[Hashable, Any] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )

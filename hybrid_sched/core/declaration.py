@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from hybrid_sched.core.lifecycle import State
 from hybrid_sched.core.resources import Number, Resources, exact, simplest
-from hybrid_sched.core.steering import TASK_KEY
+from hybrid_sched.core.steering import MOUNTS_LABEL, MOVE_LABEL, TASK_KEY
 
 T = TypeVar("T")
 
@@ -34,8 +34,8 @@ RATE_KEYS = {
 }
 #: Every key that a flavor or a container may have in our namespace.
 KEYS = (CPU_PERCENT, *RATE_KEYS, STATE, RELOCATE)
-#: Keys that other parts of us write beside the declaration.
-_OTHER_KEYS = frozenset({TASK_KEY})
+#: Keys in our namespace that are beside the declaration.
+_OTHER_KEYS = frozenset({TASK_KEY, MOVE_LABEL, MOUNTS_LABEL})
 
 #: One TiB/s is above what any disk or NIC can do.
 LARGEST_RATE_BPS = 2**40

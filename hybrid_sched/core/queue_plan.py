@@ -96,7 +96,7 @@ class _Planner:
             by_host.setdefault(occupant.host, []).append(occupant)
         members: dict[str, list[str]] = {name: [] for name in self._pools}
         for name, host in snapshot.hosts.items():
-            if host.fresh:
+            if host.takes_tasks:
                 members[snapshot.pool_of(name).name].append(name)
         self._charges = {name: Charges(pool) for name, pool in snapshot.pools.items()}
         self._rooms = {

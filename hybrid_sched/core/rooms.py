@@ -18,7 +18,7 @@ Row = tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """The free room of every host with a fresh report.
+    """The free room of every host with a fresh report that is not drained.
 
     :param rows: by host: the whole units of each resource that are free (infinite where the host does not declare the
         resource, as it is not rationed), and the index of its group.
@@ -47,7 +47,7 @@ def _rooms(snapshot: Snapshot) -> Rooms:
     groups: list[tuple[Pool, Number]] = []
     rows: dict[str, Row] = {}
     for name, host in snapshot.hosts.items():
-        if not host.fresh:
+        if not host.takes_tasks:
             continue
         pool = snapshot.pool_of(name)
         # A ratio of integers is hashed much sooner than a fraction.

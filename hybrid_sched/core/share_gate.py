@@ -29,6 +29,8 @@ class Rule(StrEnum):
 
     FRAMEWORK_SHARE = "framework_share"
     HOST_ROOM = "host_room"
+    HOST_DRAINED = "host_drained"
+    NOT_THE_TARGET = "not_the_target"
     NO_FRESH_REPORT = "no_fresh_report"
     QUOTA_UNAVAILABLE = "quota_unavailable"
     OTHER_POOL = "other_pool"
@@ -110,6 +112,7 @@ class Request:
     :param is_move: True when the task runs already and only changes its host: moves are quota-neutral.
     :param planned_host: for which the queue planned it; empty for none.
     :param fault: what cannot be read of its declaration, with the remedy; empty when all can.
+    :param move: uuid of the move of which it says that it is the end on the target; empty for none.
     """
 
     uuid: str
@@ -119,6 +122,7 @@ class Request:
     is_move: bool = False
     planned_host: str = ""
     fault: str = ""
+    move: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +209,9 @@ class ShareGate:
                 admitted.append(name)
                 continue
             host = self._snapshot.hosts.get(name)
+            if host is not None and host.drained:
+                refused[name] = _drained(name)
+                continue
             if host is not None and not host.fresh:
                 host = None
             # Where a host's own room is unknown, the framework's share is not.
@@ -242,6 +249,18 @@ class ShareGate:
             Rule.NO_FRESH_REPORT,
             f"host {name} has no fresh report: check hybrid-sched-agent on it",
         )
+
+
+def arriving(snapshot: Snapshot, request: Request, hosts: Iterable[str]) -> str:
+    """Give the host to which a request belongs as the end of a move; empty where it is none, and is judged as any other.
+
+    :param hosts: candidates by name.
+    """
+    known = snapshot.arrivals.get(request.move) if request.move else None
+    if known is None or request.count != 1 or known.target not in hosts:
+        return ""
+    is_more = any(asked > held for asked, held in zip(request.demand, known.demand, strict=True))
+    return "" if is_more else known.target
 
 
 def share_refusal(pool: Pool, request: Request, score: Number) -> Refusal | None:
@@ -291,6 +310,13 @@ def _room_refusal(host: Host, needs: list[tuple[int, Number]]) -> Refusal | None
                 f"{Resources._fields[index]} free of guests and containers, {float(amount):g} is asked",
             )
     return None
+
+
+def _drained(name: str) -> Refusal:
+    return Refusal(
+        Rule.HOST_DRAINED,
+        f"host {name} is being emptied: `hybrid-sched-manage drain {name} --undo` ends that",
+    )
 
 
 def _percent(share: Number) -> str:

@@ -81,7 +81,7 @@ class Search:
         self._classes: dict[_Class, list[Host]] = {}
         for name in self._names:
             host = snapshot.hosts[name]
-            if host.fresh:
+            if host.takes_tasks:
                 key = snapshot.pool_of(name).name, host.score
                 self._classes.setdefault(key, []).append(host)
         self._slots = {
@@ -256,7 +256,7 @@ class Search:
             host.name
             for host in self._snapshot.hosts.values()
             if host.name != source.name
-            and host.fresh
+            and host.takes_tasks
             and host.pool == source.pool
             and slots(host, task.demand) > 0
             and self._loss(pool, host, task) <= spare

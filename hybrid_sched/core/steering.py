@@ -10,6 +10,14 @@ PLANNED_HOST_HINT = "hybrid_host"
 #: Key of the metadata of a server, and of the label of a container, with the uuid of its queued task (idempotency key).
 TASK_KEY = "hybrid:task"
 
+#: Label of a container with the uuid of the move that makes it again on another host. The share gate believes it only while the
+#: quota service knows of that move, and only for its target and for no more than its task holds.
+MOVE_LABEL = "hybrid:move"
+
+#: Label of a container with the volumes that it is given, as ``VOLUME:/PATH``, separated by commas: Zun's API tells nobody of
+#: them, and a relocation has to give them to the container again.
+MOUNTS_LABEL = "hybrid:mounts"
+
 _LONGEST_NAME = 255
 
 

@@ -110,3 +110,50 @@ DECISIONS = sa.Table(
     _column("document", sa.Text),
     sa.Index("ix_decisions_decided_at", "decided_at"),
 )
+
+#: Moves of tasks: figures (exact and floats), details and what was measured as JSON, empty before; times are Unix time.
+MOVES = sa.Table(
+    "moves",
+    METADATA,
+    _column("uuid", sa.String(36), primary_key=True),
+    _column("position", sa.BigInteger),
+    _column("plan", sa.String(36)),
+    _column("strategy", _NAME),
+    _column("task", _NAME),
+    _column("framework", _NAME),
+    _column("source", _NAME),
+    _column("target", _NAME),
+    _column("reason", sa.Text),
+    _column("figures", sa.Text),
+    _column("executor", _NAME),
+    _column("state", sa.String(32)),
+    _column("step", sa.String(64)),
+    _column("details", _LONG_TEXT),
+    _column("cancelling", sa.Boolean),
+    _column("text", sa.Text),
+    _column("planned_at", sa.Double),
+    _column("started_at", sa.Double),
+    _column("ended_at", sa.Double),
+    _column("measured", sa.Text),
+    _column("term", sa.BigInteger),
+    sa.UniqueConstraint("position", name="uniq_moves_position"),
+    # Unique with the position; it is there as an index.
+    sa.UniqueConstraint("state", "position", name="uniq_moves_state"),
+)
+
+#: Hosts that operators are emptying.
+DRAINED_HOSTS = sa.Table(
+    "drained_hosts",
+    METADATA,
+    _column("host", _NAME, primary_key=True),
+    _column("since", sa.Double),
+)
+
+#: Strategies that were switched: one is off unless ``off_text`` is empty; its moves before ``since`` do not count against it.
+STRATEGIES = sa.Table(
+    "strategies",
+    METADATA,
+    _column("strategy", _NAME, primary_key=True),
+    _column("off_text", sa.Text),
+    _column("since", sa.Double),
+)

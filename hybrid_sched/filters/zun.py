@@ -15,7 +15,7 @@ from zun.scheduler.host_state import HostState
 from hybrid_sched.core import declaration
 from hybrid_sched.core.cluster import CONTAINER
 from hybrid_sched.core.share_gate import Request
-from hybrid_sched.core.steering import PLANNED_HOST_HINT, planned_host
+from hybrid_sched.core.steering import MOVE_LABEL, PLANNED_HOST_HINT, planned_host
 from hybrid_sched.quota.gatekeeper import gatekeeper_for_process
 
 LOG = log.getLogger(__name__)
@@ -90,5 +90,6 @@ def request_of(container: objects.Container, extra_spec: Mapping[str, Any]) -> R
         framework=CONTAINER,
         demand=reading.declaration.resources,
         fault=reading.text,
+        move=(container.labels or {}).get(MOVE_LABEL, ""),
         planned_host=planned_host((extra_spec.get("hints") or {}).get(PLANNED_HOST_HINT)),
     )

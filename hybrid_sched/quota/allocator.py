@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from hybrid_sched.core.cluster import DEFAULT_POOL, Pool, ReserveMode, Snapshot
+from hybrid_sched.core.cluster import DEFAULT_POOL, Arrival, Pool, ReserveMode, Snapshot
 from hybrid_sched.core.ladder import Ladder, LadderRules
 from hybrid_sched.core.resources import Vector, add
 from hybrid_sched.core.shares import SharePolicy, frameworks_of, rationed
@@ -21,11 +21,13 @@ class CycleRules:
     :param policies: weights and lending of the frameworks, by pool; pools that are not named go by the default pool's.
     :param ladder: grace periods of the reclaim ladder.
     :param reserve: whether the plug-ins ask for reservations.
+    :param arrivals: containers on their way, by the uuid of their move.
     """
 
     policies: Mapping[str, tuple[SharePolicy, ...]]
     ladder: LadderRules
     reserve: ReserveMode = ReserveMode.NONE
+    arrivals: Mapping[str, Arrival] = field(default_factory=dict)
 
     def policies_of(self, pool: str) -> tuple[SharePolicy, ...]:
         """Give weights and lending in one pool."""
@@ -75,9 +77,10 @@ class Allocator:
         self._pending.settle(self._state.is_placed)
         pools = {name: self._pool(name, rules) for name in sorted(self._state.tallies)}
         hosts = dict(self._state.hosts) if changed else self.snapshot.hosts
-        return self._publish(
-            replace(self.snapshot, pools=pools, hosts=hosts, reserve=rules.reserve), changed
+        made = replace(
+            self.snapshot, pools=pools, hosts=hosts, reserve=rules.reserve, arrivals=rules.arrivals
         )
+        return self._publish(made, changed)
 
     def charged(self, pool: str, framework: str, demand: Vector) -> Snapshot:
         """Charge a framework with a reservation between two cycles.

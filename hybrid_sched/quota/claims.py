@@ -17,7 +17,7 @@ from hybrid_sched.clients.placement import PlacementClient, Provider
 from hybrid_sched.clients.session import ServiceFault
 from hybrid_sched.core.claims import Claim, Consumer, attribute, demand_of
 from hybrid_sched.core.resources import Resources, add
-from hybrid_sched.quota.consumers import Consumers, Identifier
+from hybrid_sched.quota.consumers import Consumers, CopiesOf, Identifier
 
 LOG = log.getLogger(__name__)
 
@@ -72,6 +72,7 @@ class Claims:
     :param nova: asked which guest a migration moves; None leaves guests out of the share for the part of a move in which
         only the migration holds a claim.
     :param framework_of: framework of a consumer, or None when it is unknown; called often, so it must be quick.
+    :param copies: gives the containers that are being made again on another host, by their uuid there; they count once.
     :param threads: calls of Placement at once.
     :param reread_s: seconds within which each provider is read even if it seems unchanged.
     :param deadline_s: seconds that one refresh may take.
@@ -83,6 +84,7 @@ class Claims:
         placement: PlacementClient,
         nova: NovaClient | None,
         framework_of: Callable[[str], str | None],
+        copies: CopiesOf = dict,
         *,
         threads: int = 8,
         reread_s: float = 60.0,
@@ -90,7 +92,7 @@ class Claims:
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._placement = placement
-        self._identifier = Identifier(placement, nova, framework_of)
+        self._identifier = Identifier(placement, nova, framework_of, copies)
         self._threads = threads
         self._reread_s = reread_s
         self._deadline_s = deadline_s

@@ -32,6 +32,10 @@ class ClaimOnHost(Protocol):
     def counts_for_share(self) -> bool:
         """Say whether it is charged to the framework, or takes room only (the far end of a move)."""
 
+    @property
+    def moves(self) -> str | None:
+        """Give the task that a migration moves away from the host; None for others, and while that is unknown."""
+
 
 ClaimsOf = Callable[[str], Mapping[str, ClaimOnHost]]
 
@@ -42,10 +46,12 @@ class Placing:
 
     :param score_of: the score of a host.
     :param pool_of: name of its pool, for hosts that are not in the default pool.
+    :param drained: hosts that are being emptied.
     """
 
     score_of: Callable[[HostRecord], Number]
     pool_of: Mapping[str, str]
+    drained: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +251,7 @@ class ClusterState:
             fresh=self._statistics.is_fresh(record),
             pool=placing.pool_of.get(name, DEFAULT_POOL),
             other=charge.other,
+            drained=name in placing.drained,
         )
 
     def _recharge(self, host: str) -> None:
@@ -292,8 +299,12 @@ class ClusterState:
                 charge(task.framework if self._take_hold(uuid, host) else None, claim.demand)
             else:
                 charge(claim.framework if claim.counts_for_share else None, claim.demand)
+        moved = {claim.moves for claim in claims.values()}
         for uuid, task in record.tasks.items():
             if uuid not in self._claimed:
+                if uuid in moved:
+                    # Until it is claimed elsewhere, the claim of its move stands for it.
+                    continue
                 task_count += 1
                 by_agent.append(uuid)
                 charge(task.framework if self._take_hold(uuid, host) else None, task.demand)

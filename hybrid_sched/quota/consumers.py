@@ -13,9 +13,11 @@ from hybrid_sched.clients.nova import NovaClient
 from hybrid_sched.clients.placement import PlacementClient
 from hybrid_sched.clients.session import ServiceFault
 from hybrid_sched.core.claims import ClaimKind, Consumer
-from hybrid_sched.core.cluster import HYPERVISOR
+from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 
 LOG = log.getLogger(__name__)
+
+CopiesOf = Callable[[], Mapping[str, str]]
 
 #: Consumer types that tell whose a claim is, by the names that Placement's documents give to Nova's.
 _TYPES = {
@@ -48,6 +50,7 @@ class Identifier:
     :param placement: asked for types.
     :param nova: asked for migrations, or None.
     :param framework_of: framework of a consumer, or None when it is unknown.
+    :param copies: gives the containers that are being made again on another host, by their uuid there.
     """
 
     def __init__(
@@ -55,10 +58,12 @@ class Identifier:
         placement: PlacementClient,
         nova: NovaClient | None,
         framework_of: Callable[[str], str | None],
+        copies: CopiesOf = dict,
     ) -> None:
         self._placement = placement
         self._nova = nova
         self._framework_of = framework_of
+        self._copies = copies
         self._nova_fails = False
 
     def identify(
@@ -74,6 +79,7 @@ class Identifier:
         :raises TimeoutError: when the batch's deadline is over.
         """
         known = {uuid: each for uuid, each in before.known.items() if uuid in holding}
+        self._tell_copies(known, holding)
         for uuid in holding - known.keys():
             if framework := self._framework_of(uuid):
                 known[uuid] = Consumer(framework)
@@ -84,6 +90,15 @@ class Identifier:
             if name in _TYPES:
                 known[uuid] = _TYPES[name]
         return Consumers(known, ask_nova, frozenset(ask_type).difference(asked))
+
+    def _tell_copies(self, known: dict[str, Consumer], holding: Set[str]) -> None:
+        """Mark containers that are there twice; once their move is over they are as any other."""
+        copies = self._copies()
+        for uuid, each in known.items():
+            if each.framework == CONTAINER and each.moves is not None and uuid not in copies:
+                known[uuid] = Consumer(CONTAINER)
+        for uuid in copies.keys() & holding:
+            known[uuid] = Consumer(CONTAINER, ClaimKind.MIGRATION, copies[uuid])
 
     def _find_migrations(
         self, batch: Batch, known: dict[str, Consumer], listed: Set[str]

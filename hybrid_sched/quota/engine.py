@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 from oslo_config import cfg
 from oslo_log import log
@@ -107,7 +107,9 @@ class Engine:
             self.receipts.forget_old()
             self._allocator.cycle(
                 _cycle_rules(rules, inputs),
-                Placing(lambda record: self._score_of(record).score, inputs.pool_of),
+                Placing(
+                    lambda record: self._score_of(record).score, inputs.pool_of, inputs.drained
+                ),
                 everything=everything,
             )
             self._snapshot_at_s = self._now_s()
@@ -260,6 +262,11 @@ class Engine:
         with self._lock:
             return {uuid for uuid in uuids if self._state.is_placed(uuid)}
 
+    def whereabouts(self, uuids: Set[str]) -> set[tuple[str, str]]:
+        """Give each of some guests and containers that is on a host, with the host, as the next snapshot is charged."""
+        with self._lock:
+            return set(self._state.whereabouts(uuids))
+
     def doubted_hosts(self) -> set[str]:
         """Name the hosts with a claim of which their agent sees no task."""
         with self._lock:
@@ -366,7 +373,7 @@ class Engine:
         if scores != (self._rules.host_scores, self._rules.default_score):
             self._scores = {}
             return True
-        return before.pool_of != inputs.pool_of
+        return (before.pool_of, before.drained) != (inputs.pool_of, inputs.drained)
 
     def _newest_rules(self) -> SharingRules:
         try:
@@ -388,4 +395,5 @@ def _cycle_rules(rules: SharingRules, inputs: CycleInputs) -> CycleRules:
         },
         ladder=rules.ladder,
         reserve=rules.reserve,
+        arrivals=inputs.arrivals,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from oslo_config import cfg
@@ -12,7 +13,7 @@ from oslo_config import cfg
 from hybrid_sched.core.cluster import DEFAULT_POOL, ReserveMode, Snapshot
 from hybrid_sched.core.decision import Decision, Stage
 from hybrid_sched.core.online import Ranking, rank, unranked
-from hybrid_sched.core.share_gate import Refusal, Request, Rule, ShareGate, Verdict
+from hybrid_sched.core.share_gate import Refusal, Request, Rule, ShareGate, Verdict, arriving
 from hybrid_sched.core.steering import planned_text
 from hybrid_sched.quota.client import QuotaClient, View, client_for_process
 
@@ -45,6 +46,9 @@ class Gatekeeper:
         view = self._client.view()
         snapshot = self._usable(view)
         allow = self._conf.hybrid_sched.on_unavailable == "allow"
+        target = arriving(snapshot, request, hosts) if snapshot is not None else ""
+        if target:
+            request = replace(request, is_move=True)
         if request.fault and not request.is_move:
             text = "its declaration cannot be read"
             refusal = Refusal(Rule.BAD_DECLARATION, request.fault)
@@ -57,6 +61,8 @@ class Gatekeeper:
             text = ""
             if verdict.admitted and not request.is_move:
                 verdict = self._reserved(request, verdict, snapshot)
+        if target:
+            verdict = _only(verdict, target, hosts)
         self._record(request, Stage.SHARE_GATE, view, lambda: _judged(request, verdict, text, view))
         return verdict
 
@@ -131,6 +137,14 @@ class Gatekeeper:
                 **outcome(),
             )
         )
+
+
+def _only(verdict: Verdict, target: str, hosts: Sequence[str]) -> Verdict:
+    """Keep what moves from all hosts but its target."""
+    refusal = Refusal(Rule.NOT_THE_TARGET, f"it is being moved to host {target}")
+    others = {host: refusal for host in hosts if host != target}
+    admitted = tuple(host for host in verdict.admitted if host == target)
+    return Verdict(admitted, {**verdict.refused, **others}, verdict.shares)
 
 
 def _judged(request: Request, verdict: Verdict, text: str, view: View) -> dict[str, Any]:

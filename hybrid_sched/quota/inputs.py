@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a cycle needs beside reports, read before it without its lock: weights, scores, pools, claims, refused requests."""
+"""What a cycle needs beside reports, read before it without its lock: weights, scores, pools, claims, what operators set."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from hybrid_sched.core.cluster import Arrival
 from hybrid_sched.core.hardware import ScoreRow
 from hybrid_sched.core.resources import Number
 from hybrid_sched.core.share_gate import Request
@@ -23,6 +24,8 @@ class CycleInputs:
     :param claims_of: gives the claims on a host; None where there are no claims to go by.
     :param claims_changed: hosts whose claims changed since the last reading.
     :param known_hosts: all hosts that there are; None when that is not known.
+    :param drained: hosts that operators are emptying.
+    :param arrivals: containers that are being made again on another host, by the uuid of their move.
     :param refused: requests for which Nova or Zun found no host lately, whoever refused them.
     """
 
@@ -33,6 +36,8 @@ class CycleInputs:
     claims_changed: frozenset[str] = frozenset()
     known_hosts: frozenset[str] | None = None
     refused: tuple[Request, ...] = ()
+    drained: frozenset[str] = frozenset()
+    arrivals: Mapping[str, Arrival] = field(default_factory=dict)
 
 
 class InputReader(Protocol):

@@ -17,10 +17,14 @@ from hybrid_sched.clients.nova import NovaClient, nova_client
 from hybrid_sched.clients.placement import placement_client
 from hybrid_sched.clients.session import ServiceFault
 from hybrid_sched.clients.zun import zun_client
+from hybrid_sched.core.cluster import CONTAINER, Arrival
 from hybrid_sched.core.pools import Aggregate, PoolsFrom, pools_of
+from hybrid_sched.core.rebalancing.record import MoveRecord
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.db import Database, DatabaseError
+from hybrid_sched.db.moves import MoveStore
 from hybrid_sched.db.scores import ScoreStore
+from hybrid_sched.db.watchdog import WatchdogStore
 from hybrid_sched.db.weights import WeightStore
 from hybrid_sched.quota.claims import Claims, ClaimsUnavailable
 from hybrid_sched.quota.engine import Engine
@@ -61,6 +65,9 @@ class LiveInputs:
         self._clock_s = clock_s
         self._weights = WeightStore(database)
         self._scores = ScoreStore(database)
+        self._settings = WatchdogStore(database)
+        self._moves = MoveStore(database)
+        self._relocations: list[MoveRecord] = []
         self._engine = engine
         placement = placement_client(conf)
         self._nova = nova_client(conf)
@@ -71,6 +78,7 @@ class LiveInputs:
                 placement,
                 self._nova,
                 engine.framework_of,
+                self._copies,
                 threads=conf.quota.placement_threads,
                 reread_s=conf.quota.placement_reread_s,
             )
@@ -91,6 +99,7 @@ class LiveInputs:
 
     def read(self) -> CycleInputs:
         """Read them now."""
+        self._relocations = self._tried("moves", self._containers_on_their_way, self._relocations)
         changed = self._tried("Placement", self._changed_claims, _NO_HOSTS)
         claims = self._claims
         known_hosts = claims.known_hosts() if claims is not None else None
@@ -102,6 +111,11 @@ class LiveInputs:
             claims_changed=changed,
             known_hosts=known_hosts,
             refused=self._refused_requests(),
+            arrivals={
+                move.uuid: Arrival(move.decision.target, move.decision.demand)
+                for move in self._relocations
+            },
+            drained=self._tried("drained hosts", self._settings.drained, self._last.drained),
         )
         return self._last
 
@@ -109,6 +123,12 @@ class LiveInputs:
     def nova(self) -> NovaClient | None:
         """Give the client of Nova; None where it is not configured."""
         return self._nova
+
+    def _containers_on_their_way(self) -> list[MoveRecord]:
+        return [move for move in self._moves.in_flight() if move.decision.framework == CONTAINER]
+
+    def _copies(self) -> Mapping[str, str]:
+        return {move.copy: move.decision.task for move in self._relocations if move.copy}
 
     def _changed_claims(self) -> frozenset[str]:
         if self._claims is None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from hybrid_sched.core.cluster import (
     DEFAULT_POOL,
+    Arrival,
     Framework,
     Host,
     Pool,
@@ -89,6 +90,11 @@ def snapshot_from_wire(message: Mapping[str, Any], held: Snapshot | None = None)
             pools=pools,
             hosts=hosts,
             reserve=ReserveMode(message["reserve"]),
+            # Earlier releases do not tell.
+            arrivals={
+                move: Arrival(each["target"], _resources(each["demand"]))
+                for move, each in message.get("arrivals", {}).items()
+            },
         )
     except BadMessage:
         raise
@@ -103,6 +109,10 @@ def _to_wire(snapshot: Snapshot, since: int | None, names: Iterable[str]) -> Wir
         "since": since,
         "taken_at_s": snapshot.taken_at_s,
         "reserve": snapshot.reserve.value,
+        "arrivals": {
+            move: {"target": each.target, "demand": resources_to_wire(each.demand)}
+            for move, each in snapshot.arrivals.items()
+        },
         "pools": [_pool_to_wire(pool) for pool in snapshot.pools.values()],
         "hosts": {
             name: None if (host := snapshot.hosts.get(name)) is None else _host_to_wire(host)
@@ -120,6 +130,7 @@ def _host_to_wire(host: Host) -> Wire:
         "task_count": host.task_count,
         "fresh": host.fresh,
         "pool": host.pool,
+        **({"drained": True} if host.drained else {}),
     }
 
 
@@ -133,6 +144,8 @@ def _host_from_wire(name: str, message: Mapping[str, Any]) -> Host:
         fresh=message["fresh"],
         pool=message["pool"],
         other=_resources(message["other"]),
+        # Earlier releases do not tell.
+        drained=bool(message.get("drained", False)),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from zun.container.docker import driver
 
 from hybrid_sched.conf import client as options
 from hybrid_sched.core import declaration
+from hybrid_sched.core.relocation import mounts_label
+from hybrid_sched.core.steering import MOUNTS_LABEL
 from hybrid_sched.declared import DeclaredContainers
 from hybrid_sched.zun_driver import seams
 from hybrid_sched.zun_driver.disks import disk_behind
@@ -71,6 +73,7 @@ class HybridDockerDriver(driver.DockerDriver):
         with seams.limited(limits, self._disks):
             created = super().create(*arguments)
         self._note(container.uuid, limits)
+        _name_volumes(context, created, requested_volumes.get(container.uuid, []))
         return created
 
     def _provision_network(
@@ -190,6 +193,19 @@ def _network_lock(requested: Mapping[str, Any]) -> contextlib.AbstractContextMan
     row that is there already.
     """
     return lockutils.lock(f"hybrid-sched-network-{requested['network']}")
+
+
+def _name_volumes(context: Any, container: objects.Container, volumes: Sequence[Any]) -> None:
+    """Write the volumes of a container that may be relocated into its label, since Zun's API does not tell them."""
+    labels = container.labels or {}
+    if not volumes or labels.get(declaration.RELOCATE) != "allow":
+        return
+    kept = [
+        (None if each.auto_remove else each.cinder_volume_id, each.container_path)
+        for each in volumes
+    ]
+    container.labels = {**labels, MOUNTS_LABEL: mounts_label(kept)}
+    container.save(context)
 
 
 def _limits(

@@ -11,7 +11,7 @@ from typing import Any
 from oslo_config import cfg
 
 from hybrid_sched.conf import quota as quota_options
-from hybrid_sched.core.cluster import Task
+from hybrid_sched.core.cluster import Arrival, Task
 from hybrid_sched.core.decision import Decision, Stage
 from hybrid_sched.core.resources import Number, Resources
 from hybrid_sched.quota.client import client_for_process, close_client_for_process
@@ -46,6 +46,8 @@ class QuotaService:
         self.engine = Engine(self._conf)
         self._weights: dict[str, dict[str, Number]] = {}
         self._pool_of: dict[str, str] = {}
+        #: Containers on their way, by the uuid of their move, from the next cycle on.
+        self.arrivals: dict[str, Arrival] = {}
         self._transport = bus.transport(conf)
         self._sequence = 0
         self.answer()
@@ -94,7 +96,9 @@ class QuotaService:
 
     def publish(self) -> None:
         """Work out the shares and give them to the plug-ins, which know them when this returns."""
-        self.engine.run_cycle(CycleInputs(weights=self._weights, pool_of=self._pool_of))
+        self.engine.run_cycle(
+            CycleInputs(weights=self._weights, pool_of=self._pool_of, arrivals=self.arrivals)
+        )
         snapshot, age_s = self.engine.snapshot()
         client_for_process(self._service_conf).accept_snapshot(snapshot_to_wire(snapshot), age_s)
 

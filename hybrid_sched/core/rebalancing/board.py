@@ -32,7 +32,8 @@ class Board:
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
         self.parameters = situation.parameters
-        self._snapshot = _charged(situation)
+        #: As the schedulers see it, with the moves in flight and those decided charged at their targets.
+        self.snapshot = _charged(situation)
         self._places = places_of(situation)
         self._restraint = Restraint(situation)
         self._imbalance = Imbalance(
@@ -99,21 +100,21 @@ class Board:
 
         Hosts of another pool, the task's own, those that are to be emptied and those that may take nothing now are left out.
         """
-        pool = self._snapshot.hosts[place.name].pool
+        pool = self.snapshot.hosts[place.name].pool
         hosts = [
             name
             for name in self._places
             if name != place.name
             and name not in self._emptying
-            and self._snapshot.hosts[name].pool == pool
+            and self.snapshot.hosts[name].pool == pool
             and self._restraint.of_target(name) is None
             and self._restraint.keeps_apart(resident.task.uuid, self._places[name].present)
         ]
         task = resident.task
         request = Request(task.uuid, task.framework, task.demand, is_move=True)
-        gate = ShareGate(self._snapshot, allow_unreported=False)
+        gate = ShareGate(self.snapshot, allow_unreported=False)
         admitted = gate.judge(request, hosts).admitted
-        return list(rank(self._snapshot, task.framework, task.demand, admitted).best_first()[0])
+        return list(rank(self.snapshot, task.framework, task.demand, admitted).best_first()[0])
 
     def tried(
         self,
@@ -192,7 +193,7 @@ class Board:
         """Make a decision from :meth:`tried`; all that is tried later counts it as done, and charges it at both ends."""
         source, target = self._places[decision.source], self._places[decision.target]
         target.take(source.release(decision.task))
-        self._snapshot = _with_charge(self._snapshot, decision.target, decision.demand)
+        self.snapshot = _with_charge(self.snapshot, decision.target, decision.demand)
         self._restraint.count(decision.task, decision.source, decision.target)
         self._score = decision.score_after
         self._decisions.append(decision)

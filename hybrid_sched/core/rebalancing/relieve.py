@@ -41,7 +41,11 @@ def _relieve(board: Board, place: Place, resource: int) -> None:
             return
         consumers = sorted(
             [each for each in board.movable(place) if each.expected[resource] > 0],
-            key=lambda each: (-each.expected[resource], each.task.uuid),
+            key=lambda each: (
+                each.task.uuid not in board.situation.named,
+                -each.expected[resource],
+                each.task.uuid,
+            ),
         )
         for rank, consumer in enumerate(consumers, 1):
             reason = (

@@ -26,6 +26,7 @@ class Situation:
     :param excluded: uuids of tasks that are never moved, such as the one in which the mover itself runs.
     :param apart: groups of uuids of which no two may share a host (anti-affinity).
     :param drained: names of hosts that are to be emptied.
+    :param named: uuids of tasks that the reclaim ladder names to be moved before others.
     """
 
     snapshot: Snapshot
@@ -37,3 +38,4 @@ class Situation:
     excluded: frozenset[str] = frozenset()
     apart: tuple[frozenset[str], ...] = ()
     drained: frozenset[str] = frozenset()
+    named: frozenset[str] = frozenset()

@@ -3,22 +3,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-import pecan.testing
-import requests_mock
-from cloud import CAPACITY, CloudTest
-from keystoneauth1 import adapter, session, token_endpoint
+from cloud import CAPACITY
+from container_hosts import ZunApiTest
 from zun import objects
-from zun.api import hooks
-from zun.common import context as zun_context
-from zun.common import utils as zun_utils
-from zun.compute import rpcapi
 from zun.scheduler.client.query import SchedulerClient
-from zun.volume import cinder_api
 
 from hybrid_sched.core.cluster import CONTAINER
 from hybrid_sched.core.queued import QueuedTask
@@ -26,16 +18,14 @@ from hybrid_sched.core.resources import Resources
 from hybrid_sched.interfaces.launcher import Phase
 from hybrid_sched.queue.launchers.zun import MICROVERSION, ZunLauncher
 
-_ENDPOINT = "http://container/v1"
 
+class ZunLauncherTest(ZunApiTest):
+    # Hosts that do nothing: containers stay as they are asked for.
+    compute = mock.Mock()
 
-class ZunLauncherTest(CloudTest):
     def setUp(self) -> None:
         super().setUp()
-        self.set("enabled_filters", ["ComputeFilter"], "scheduler")
         self.provider = self.start_host("one")
-        # Zun's own tests make nobody an administrator.
-        self.mock_make_context.side_effect = zun_context.RequestContext
         self.hints: list[Any] = []
         select = SchedulerClient.select_destinations
 
@@ -43,63 +33,10 @@ class ZunLauncherTest(CloudTest):
             self.hints.append(extra_spec["hints"])
             return select(client, context, containers, extra_spec)
 
-        # Networks are Neutron's, volumes Cinder's, hosts zun-compute's; none of them is here.
-        for patch in (
-            mock.patch.object(zun_utils, "build_requested_networks", return_value=[]),
-            mock.patch.object(cinder_api, "CinderAPI"),
-            mock.patch.object(rpcapi, "API"),
-            mock.patch.object(SchedulerClient, "select_destinations", watch),
-        ):
-            patch.start()
-            self.addCleanup(patch.stop)
-        self.api = pecan.testing.load_test_app(
-            {
-                "app": {
-                    "root": "zun.api.controllers.root.RootController",
-                    "modules": ["zun.api"],
-                    "hooks": [
-                        hooks.ContextHook(),
-                        hooks.RPCHook(),
-                        hooks.NoExceptionTracebackHook(),
-                    ],
-                }
-            }
-        )
-        self.addCleanup(pecan.set_config, {}, overwrite=True)
-        # The real Placement, inside this process too, is asked as ever.
-        wire = requests_mock.Mocker(real_http=True)
-        wire.start()
-        self.addCleanup(wire.stop)
-        wire.register_uri(requests_mock.ANY, re.compile(rf"^{_ENDPOINT}/"), content=self.pass_on)
-        auth = token_endpoint.Token(_ENDPOINT, "token")
-        self.launcher = ZunLauncher(
-            adapter.Adapter(
-                session.Session(auth=auth),
-                service_type="container",
-                default_microversion=MICROVERSION,
-                additional_headers={
-                    "X-Roles": "admin",
-                    "X-Project-Id": self.context.project_id,
-                    "X-User-Id": self.context.user_id,
-                },
-            )
-        )
-
-    def pass_on(self, request: Any, context: Any) -> bytes:
-        """Answer as a web server in front of Zun would."""
-        headers = {name: str(value) for name, value in request.headers.items()}
-        said = self.api.request(
-            request.url.removeprefix("http://container"),
-            method=request.method,
-            headers=headers,
-            body=(request.body or b"")
-            if isinstance(request.body, bytes)
-            else (request.body or "").encode(),
-            expect_errors=True,
-        )
-        context.status_code = said.status_int
-        context.headers.update(said.headers)
-        return bytes(said.body)
+        patch = mock.patch.object(SchedulerClient, "select_destinations", watch)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.launcher = ZunLauncher(self.service(MICROVERSION))
 
     def task(self, memory_mb: int) -> QueuedTask:
         spec = {

@@ -7,7 +7,7 @@ from cloud import CAPACITY
 from container_cloud import ContainerCloudTest
 from zun.scheduler.client.query import SchedulerClient
 
-from hybrid_sched.core.cluster import HYPERVISOR, Task
+from hybrid_sched.core.cluster import HYPERVISOR, Arrival, Task
 from hybrid_sched.core.decision import Stage
 from hybrid_sched.core.resources import Resources
 
@@ -52,6 +52,21 @@ class SchedulingTest(ContainerCloudTest):
         self.quota.set(weights={"hypervisor": "1", "container": "3"})
         self.report()
         assert self.schedule(container) in {"one", "two"}
+
+    def test_a_container_that_is_moved_passes_to_its_target_whatever_the_share(self) -> None:
+        self.quota.set(lending={"hypervisor": "0"})
+        self.start_hosts(one=0, two=0)
+        self.place(4096, 4096)
+        moved = self.container(1024, labels={"hybrid:move": "m"})
+        # Nobody knows of the move.
+        self.assert_refused(moved)
+        self.quota.arrivals = {"m": Arrival("two", Resources(vcpu=1, memory_mb=1024))}
+        self.report()
+        assert self.schedule(moved) == "two"
+        decision = self.quota.decision(moved.uuid, Stage.SHARE_GATE)
+        assert decision.text == "a move: what runs holds its share already"
+        assert decision.refused == {"one": "not_the_target: it is being moved to host two"}
+        self.assert_refused(self.container(2048, labels={"hybrid:move": "m"}))
 
     def test_what_is_judged_is_what_zun_claims_in_placement(self) -> None:
         provider = self.start_host("one")

@@ -13,13 +13,16 @@ from hybrid_sched.conf import (
     clients,
     coordination,
     metrics,
+    migration,
     opts,
     queue,
     quota,
+    watchdog,
 )
 from hybrid_sched.conf.quota import BadOption, sharing_rules
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, ReserveMode
 from hybrid_sched.core.ladder import LadderRules
+from hybrid_sched.core.rebalancing.parameters import Parameters
 from hybrid_sched.core.shares import SharePolicy
 
 GROUPS = {group.name: options for group, options in [*opts.list_opts(), *opts.list_client_opts()]}
@@ -31,7 +34,10 @@ OPTIONS = [
 
 
 def test_every_group_is_listed_for_the_samples() -> None:
-    ours = {module.GROUP.name for module in (quota, queue, coordination, metrics, agent, client)}
+    ours = {
+        module.GROUP.name
+        for module in (quota, queue, watchdog, migration, coordination, metrics, agent, client)
+    }
     assert GROUPS.keys() == ours | THEIRS
 
 
@@ -46,7 +52,7 @@ def test_every_option_says_what_it_means(group: str, option: cfg.Opt) -> None:
         assert option.type.min is not None
 
 
-@pytest.mark.parametrize("module", [quota, coordination, metrics, agent, client])
+@pytest.mark.parametrize("module", [quota, migration, coordination, metrics, agent, client])
 def test_registering_twice_does_no_harm(module: Any) -> None:
     conf = cfg.ConfigOpts()
     for _ in range(2):
@@ -149,3 +155,39 @@ def test_a_value_that_cannot_be_used_is_named(option: str, value: object, said: 
     with pytest.raises(BadOption) as refused:
         rules(**{option: value})
     assert str(refused.value).startswith(f"[quota] {option}: {said}")
+
+
+def watchdog_conf(**options: Any) -> cfg.ConfigOpts:
+    conf = cfg.ConfigOpts()
+    conf.register_opts(watchdog.OPTIONS, group=cfg.OptGroup("watchdog"))
+    conf([], default_config_files=[])
+    for name, value in options.items():
+        conf.set_override(name, value, group="watchdog")
+    return conf
+
+
+def test_the_watchdog_does_nothing_by_default_and_its_parameters_are_those_of_the_policy() -> None:
+    conf = watchdog_conf()
+    assert conf.watchdog.mode == "off"
+    assert watchdog.parameters(conf) == Parameters()
+    part = watchdog.parameters(watchdog_conf(limits={"memory_mb": "0.95"}))
+    assert part.limits == (0.8, 0.95, *Parameters().limits[2:])
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"limits": {"cpu": "0.5"}}, r"\[watchdog\] limits: 'cpu' is unknown: give some of vcpu"),
+        ({"targets": {"vcpu": "much"}}, r"\[watchdog\] targets: 'much' of vcpu is not a number"),
+        ({"targets": {"vcpu": "0.9"}}, r"\[watchdog\] targets: 0.9 of vcpu is not below its limit"),
+        ({"over_periods": 9}, r"\[watchdog\] over_periods: 9 must be from 1 to of_periods"),
+    ],
+)
+def test_parameters_that_cannot_be_used_are_named(options: dict[str, Any], fault: str) -> None:
+    with pytest.raises(BadOption, match=fault):
+        watchdog.parameters(watchdog_conf(**options))
+
+
+def test_an_executor_of_an_unknown_framework_is_named() -> None:
+    with pytest.raises(BadOption, match=r"\[watchdog\] executors: 'vm' is unknown: give hypervis"):
+        watchdog.executors(watchdog_conf(executors={"vm": "nova_live"}))

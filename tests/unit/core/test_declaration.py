@@ -274,3 +274,10 @@ def test_what_is_promised_is_a_time_slice_of_cpus_that_are_claimed_as_a_whole() 
 
 def test_nothing_is_promised_where_nothing_is_declared_though_something_is_claimed() -> None:
     assert of_container(0, 0, {}).complete().promised == Resources()
+
+
+def test_what_a_relocation_needs_is_no_misspelt_limit() -> None:
+    labels = {"hybrid:relocate": "allow", "hybrid:move": "m", "hybrid:mounts": "v:/data"}
+    reading = of_container(1, 256, labels)
+    assert (reading.faults, reading.declaration.relocate) == ((), True)
+    assert of_container(1, 256, {"hybrid:mount": "v:/data"}).faults

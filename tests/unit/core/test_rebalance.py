@@ -323,3 +323,7 @@ def test_a_task_stays_in_its_pool():
     pools = {**snapshot.pools, "other": replace(snapshot.pools[""], name="other")}
     apart = replace(situation, snapshot=replace(snapshot, pools=pools, hosts=hosts))
     assert moves_of(apart) == [("big", "a", "c")]
+
+
+def test_a_task_that_the_ladder_names_goes_before_larger_ones():
+    assert moves_of(watch(TASKS, named=frozenset({"mid"}))) == [("mid", "a", "b")]

@@ -116,6 +116,14 @@ def test_a_host_without_a_fresh_report_is_refused_where_the_option_says_so() -> 
     assert set(judge(made, request(1)).values()) == {"admitted"}
 
 
+@pytest.mark.parametrize("is_move", [False, True])
+def test_a_drained_host_takes_nothing_whatever_room_it_has(is_move: bool) -> None:
+    made = snapshot([dataclasses.replace(host("a"), drained=True), host("b")])
+    asked = request(1, is_move=is_move)
+    assert judge(made, asked) == {"a": "host_drained", "b": "admitted", "new": "admitted"}
+    assert "drain a --undo" in ShareGate(made).judge(asked, ["a"]).refused["a"].text
+
+
 def test_the_share_counts_where_the_room_of_a_host_is_unknown() -> None:
     made = snapshot([host("a"), host("b", containers_mb=100)], lending={HYPERVISOR: 0})
     assert judge(made, request(1))["new"] == "framework_share"

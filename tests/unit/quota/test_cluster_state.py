@@ -253,6 +253,18 @@ def test_scores_and_pools_that_change_are_seen_when_everything_is_looked_at(site
     assert charged == {DEFAULT_POOL: 5, "fast": 20}
 
 
+def test_a_guest_is_charged_once_while_its_migration_alone_holds_its_claim() -> None:
+    site = Site()
+    site.report("a", task("g", 10, HYPERVISOR))
+    site.claim("a", migration=HeldClaim(HYPERVISOR, mb(10), moves="g"))
+    site.refresh()
+    assert site.state.hosts["a"].used == {HYPERVISOR: mb(10)}
+    # When the migration is over and nothing else is claimed, the agent has the word again.
+    site.claim("a")
+    site.refresh()
+    assert site.state.hosts["a"].used == {HYPERVISOR: mb(10)}
+
+
 # Any story of a small cluster: what a task is follows from its uuid, what a claim is from its own.
 TASKS = {
     "t": task("t", 10),
@@ -265,6 +277,7 @@ CLAIMS = st.builds(
     st.sampled_from([*FRAMEWORKS, None]),
     st.sampled_from([mb(10), mb(20), Resources(1, 7)]),
     st.booleans(),
+    st.sampled_from([None, None, "t"]),
 ).map(lambda each: each if each.framework else HeldClaim(None, mb(20), counts_for_share=False))
 Step = Callable[[Site], None]
 

@@ -181,3 +181,10 @@ def test_candidates_are_named_in_the_pool_of_the_borrower_alone() -> None:
         site.run()
     (named,) = site.engine.relief_candidates().items()
     assert (named[0], [each.uuid for each in named[1]]) == (("fast", CONTAINER), ["t"])
+
+
+def test_a_host_is_drained_and_given_back_without_a_new_report() -> None:
+    site = Site()
+    site.cycle()
+    assert site.run(drained=frozenset({"a"})).hosts["a"].drained
+    assert not site.run(drained=frozenset()).hosts["a"].drained

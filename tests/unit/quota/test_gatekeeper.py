@@ -13,7 +13,7 @@ from oslo_config import cfg
 from values import request, task
 
 from hybrid_sched.conf import client as client_options
-from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Snapshot
+from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR, Arrival, Snapshot
 from hybrid_sched.core.decision import Decision, Stage
 from hybrid_sched.core.online import Role
 from hybrid_sched.core.resources import Resources
@@ -415,3 +415,34 @@ def test_a_task_that_runs_with_such_a_declaration_can_be_moved() -> None:
     keeper, _ = gatekeeper()
     moved = request("g", 1, HYPERVISOR, fault="it is bad", is_move=True)
     assert keeper.judge(moved, ["a"]).admitted == ("a",)
+
+
+def arriving(label: str, memory_mb: int, hosts: tuple[str, ...] = ("a", "b")) -> dict[str, str]:
+    """Judge the end of a move where containers are at their share and lend nothing; ``m`` moves 20 MiB to b."""
+    site = Site(lending_of_guests="0")
+    site.report("a", task("t", 100))
+    site.report("b")
+    held = site.run(arrivals={"m": Arrival("b", Resources(memory_mb=20))})
+    client = HeldClient(View(held, 0.5))
+    keeper = Gatekeeper(client, conf())  # type: ignore[arg-type]
+    asked = Request("new", CONTAINER, Resources(memory_mb=memory_mb), move=label)
+    verdict = keeper.judge(asked, hosts)
+    return dict.fromkeys(verdict.admitted, "admitted") | {
+        name: refusal.rule.value for name, refusal in verdict.refused.items()
+    }
+
+
+def test_a_container_that_is_moved_passes_to_its_target_whatever_the_share() -> None:
+    assert arriving("m", 20) == {"a": "not_the_target", "b": "admitted"}
+    assert arriving("m", 20, ("b",)) == {"b": "admitted"}
+
+
+@pytest.mark.parametrize(
+    ("label", "memory_mb", "hosts"),
+    [("", 20, ("a", "b")), ("gone", 20, ("a", "b")), ("m", 21, ("a", "b")), ("m", 20, ("a",))],
+    ids=["no label", "unknown move", "more than it holds", "not to its target"],
+)
+def test_a_label_alone_gets_nobody_past_the_share(
+    label: str, memory_mb: int, hosts: tuple[str, ...]
+) -> None:
+    assert "admitted" not in arriving(label, memory_mb, hosts).values()

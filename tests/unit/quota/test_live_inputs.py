@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,20 @@ from values import Clock, decision
 from hybrid_sched.clients.nova import Migration
 from hybrid_sched.clients.placement import Provider
 from hybrid_sched.clients.session import ServiceFault
-from hybrid_sched.core.cluster import CONTAINER, DEFAULT_POOL
+from hybrid_sched.core.cluster import CONTAINER, DEFAULT_POOL, Arrival
 from hybrid_sched.core.hardware import ScoreRow
 from hybrid_sched.core.pools import Aggregate
+from hybrid_sched.core.rebalancing.moves import Decision, Effect, MoveState
+from hybrid_sched.core.rebalancing.readings import NO_USE
+from hybrid_sched.core.rebalancing.record import MoveRecord
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.core.share_gate import Request
 from hybrid_sched.db import Database
+from hybrid_sched.db.moves import MoveStore
 from hybrid_sched.db.schema import FRAMEWORK_WEIGHTS, HARDWARE_SCORES
 from hybrid_sched.db.scores import ScoreStore
+from hybrid_sched.db.terms import Terms
+from hybrid_sched.db.watchdog import WatchdogStore
 from hybrid_sched.db.weights import WeightStore
 from hybrid_sched.quota import live_inputs
 from hybrid_sched.quota.inputs import CycleInputs
@@ -272,3 +279,65 @@ def test_a_host_in_aggregates_of_several_pools_is_told_of_once(
     inputs.read()
     # It came back after it was mended.
     assert caplog.text.count("Host b is in aggregates of different pools") == 2
+
+
+def relocation(place: Place, term: int, **fields: Any) -> MoveRecord:
+    """Put a running relocation of the container t from a to b into the ledger."""
+    decision_ = Decision(
+        task="t",
+        framework=CONTAINER,
+        demand=Resources(memory_mb=10),
+        use=NO_USE,
+        source="a",
+        target="b",
+        reason="",
+        effect=Effect("memory_mb", 0, 0, 0, 0),
+        score_before=1.0,
+        score_after=0.0,
+        cost=0.0,
+        copy_mb=0.0,
+    )
+    move = MoveRecord("m", "p", decision_, "zun_relocate", state=MoveState.RUNNING)
+    assert MoveStore(place.database).add([replace(move, **fields)], term)
+    return move
+
+
+def test_a_container_that_is_made_again_elsewhere_counts_once_until_its_move_is_over(
+    place: Place,
+) -> None:
+    term = Terms(place.database).begin("test", 1.0)
+    for uuid in ("t", "copy"):
+        place.site.engine.take_decision(decision(uuid))
+    inputs = place.inputs()
+    placement(place).claim("a", t=10)
+    placement(place).claim("b", copy=10)
+
+    def charged() -> dict[str, int]:
+        read = inputs.read()
+        assert read.claims_of is not None
+        return {
+            uuid: sum(each.demand[1] for each in [claim] if each.counts_for_share)
+            for host in "ab"
+            for uuid, claim in read.claims_of(host).items()
+        }
+
+    assert charged() == {"t": 10, "copy": 10}
+    move = relocation(place, term, details={"target": "copy"})
+    assert inputs.read().arrivals == {"m": Arrival("b", Resources(memory_mb=10))}
+    assert charged() == {"t": 10, "copy": 0}
+    placement(place).claim("a")
+    assert charged() == {"copy": 10}
+    ended = replace(move, state=MoveState.DONE, ended_at_s=5.0)
+    assert MoveStore(place.database).update(ended, MoveState.RUNNING, term)
+    assert inputs.read().arrivals == {}
+    placement(place).claim("a", t=10)
+    # What is over says nothing of the two any more.
+    assert charged() == {"t": 10, "copy": 10}
+
+
+def test_drained_hosts_are_read(place: Place) -> None:
+    term = Terms(place.database).begin("test", 1.0)
+    inputs = place.inputs()
+    assert inputs.read().drained == frozenset()
+    WatchdogStore(place.database).drain("a", term, 1.0)
+    assert inputs.read().drained == frozenset({"a"})

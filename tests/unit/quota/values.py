@@ -36,6 +36,7 @@ class HeldClaim:
     framework: str | None
     demand: Resources
     counts_for_share: bool = True
+    moves: str | None = None
 
 
 def claim(

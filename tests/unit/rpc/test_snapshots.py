@@ -15,6 +15,7 @@ from hybrid_sched.core.cluster import (
     CONTAINER,
     DEFAULT_POOL,
     HYPERVISOR,
+    Arrival,
     Framework,
     Host,
     Pool,
@@ -230,3 +231,23 @@ def test_whatever_comes_is_refused_by_a_bad_message_alone(message: Any) -> None:
 
 def test_the_stamp_is_read_without_the_rest() -> None:
     assert stamp_of({"term": 3, "version": 7, "hosts": 1}) == snapshot().stamp == (3, 7)
+
+
+def test_a_drained_host_is_told_and_earlier_releases_tell_of_none() -> None:
+    hosts = {name: Host(name, Resources(), drained=name == "a") for name in "ab"}
+    pools = {DEFAULT_POOL: Pool(DEFAULT_POOL, Resources(), {})}
+    made = Snapshot(1, 1, 0.0, pools, hosts)
+    message = json.loads(json.dumps(snapshot_to_wire(made)))
+    assert snapshot_from_wire(message).hosts == hosts
+    del message["hosts"]["a"]["drained"]
+    assert not snapshot_from_wire(message).hosts["a"].drained
+
+
+def test_containers_on_their_way_are_told_and_earlier_releases_tell_of_none() -> None:
+    pools = {DEFAULT_POOL: Pool(DEFAULT_POOL, Resources(), {})}
+    arrivals = {"m": Arrival("b", Resources(Fraction(1, 3), 20))}
+    made = Snapshot(1, 1, 0.0, pools, {}, arrivals=arrivals)
+    message = json.loads(json.dumps(snapshot_to_wire(made)))
+    assert snapshot_from_wire(message).arrivals == arrivals
+    del message["arrivals"]
+    assert snapshot_from_wire(message).arrivals == {}

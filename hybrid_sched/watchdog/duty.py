@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The watchdog as the leading engine works on it: its runner in a thread, and what answers for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from oslo_config import cfg
+from oslo_log import log
+
+from hybrid_sched.db import Database, DatabaseError
+from hybrid_sched.db.moves import MoveStore
+from hybrid_sched.db.terms import Deposed
+from hybrid_sched.db.watchdog import WatchdogStore
+from hybrid_sched.watchdog.endpoint import WatchdogEndpoint
+from hybrid_sched.watchdog.executors import Executors, Make, load_executor
+from hybrid_sched.watchdog.orders import Orders
+from hybrid_sched.watchdog.policy import LivePolicy
+from hybrid_sched.watchdog.runner import WatchdogRunner
+from hybrid_sched.watchdog.situations import Cluster
+
+LOG = log.getLogger(__name__)
+
+
+class WatchdogDuty:
+    """Watch during one term.
+
+    :param conf: options of the group ``[watchdog]``, and those of the executors.
+    :param term: fencing token of the leader.
+    :param database: of the ledger.
+    :param cluster: the engine.
+    :param over: called when the term turns out to be over.
+    :param make: makes an executor by its name.
+    :param clock_s: Unix time.
+    """
+
+    def __init__(  # noqa: PLR0917 - a duty is made so
+        self,
+        conf: cfg.ConfigOpts,
+        term: int,
+        database: Database,
+        cluster: Cluster,
+        over: Callable[[], None],
+        make: Make = load_executor,
+        clock_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._options = conf.watchdog
+        self._over = over
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watchdog")
+        self._pool = ThreadPoolExecutor(self._options.threads, thread_name_prefix="move")
+        self._trouble = ""
+        moves, settings = MoveStore(database), WatchdogStore(database)
+        executors = Executors(conf, make)
+        policy = LivePolicy(conf, cluster, moves, settings, executors, clock_s)
+        self.runner = WatchdogRunner(
+            conf, moves, settings, policy, executors, term, self._pool, clock_s
+        )
+        orders = Orders(conf, moves, settings, policy, executors, self.runner, term, clock_s)
+        self.endpoints = (WatchdogEndpoint(orders),)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; steps that are under way are finished and written."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._pool.shutdown(wait=True)
+        try:
+            self.runner.take_up()
+        except (Deposed, DatabaseError) as error:
+            LOG.warning("What the last steps of moves came to is looked for again: %s", error)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._options.step_period_s):
+            try:
+                self.runner.run_round()
+                self._trouble = ""
+            except Deposed:
+                self._over()
+                return
+            except DatabaseError as error:
+                if str(error) != self._trouble:
+                    self._trouble = str(error)
+                    LOG.warning("The watchdog waits for the database: %s", error)
+            except Exception:
+                LOG.exception(
+                    "A round of the watchdog failed; the next one goes on from the ledger."
+                )

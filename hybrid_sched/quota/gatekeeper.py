@@ -144,7 +144,7 @@ def _only(verdict: Verdict, target: str, hosts: Sequence[str]) -> Verdict:
     refusal = Refusal(Rule.NOT_THE_TARGET, f"it is being moved to host {target}")
     others = {host: refusal for host in hosts if host != target}
     admitted = tuple(host for host in verdict.admitted if host == target)
-    return Verdict(admitted, {**verdict.refused, **others}, verdict.shares)
+    return Verdict(admitted, {**verdict.refused, **others})
 
 
 def _judged(request: Request, verdict: Verdict, text: str, view: View) -> dict[str, Any]:

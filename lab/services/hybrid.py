@@ -44,8 +44,17 @@ def configure(lab: Lab, **quota: object) -> None:
             "placement": account,
             "nova": account,
             "zun": account,
+            "neutron": account,
             "metrics": {"enabled": True, "address": CONTROL_IP, "port": METRICS_PORT},
             "queue": {"period_s": 1},
+            # What was measured while the lab came up is forgotten soon; a production cloud remembers for hours.
+            "watchdog": {
+                "period_s": 5,
+                "short_half_life_s": 10,
+                "long_half_life_s": 30,
+                "settle_s": 10,
+            },
+            "migration": {"container_healthy_s": 3},
             "quota": {
                 "period_s": 2,
                 "lending": LENDING,

@@ -21,6 +21,7 @@ from pathlib import Path
 from lab import cgroups, meminfo
 from lab.images import CONTAINER_IMAGE
 from lab.layout import CONTROL_IP, Host, Lab, saved_lab
+from lab.network import AGEING_CS
 from lab.processes import wait_until
 from lab.services.zun import KURYR_URL
 
@@ -127,7 +128,7 @@ class HostInit:
         network = (self._lab.folder("data") / "network-id").read_text()
         bridge = f"brq{network[:11]}"
         if not Path("/sys/class/net", bridge).exists():
-            _run("ip", "link", "add", bridge, "type", "bridge")
+            _run("ip", "link", "add", bridge, "type", "bridge", "ageing_time", AGEING_CS)
             _run("ip", "link", "property", "add", "dev", bridge, "altname", "lab0")
         _run("ip", "link", "set", "data0", "master", bridge)
         _run("ip", "link", "set", bridge, "up")

@@ -15,6 +15,10 @@ from lab.processes import wait_until
 _NAMESPACES = Path("/run/netns")
 _CLONE_NEWNET = 0x40000000
 
+#: Centiseconds for which a bridge remembers where an address is. Neutron's agents tell the bridges of a cloud what has moved;
+#: here they forget it soon, as a container that is made again elsewhere sends nothing by itself.
+AGEING_CS = "500"
+
 
 def enter(name: str) -> None:
     """Move this process into a named network namespace; must be called before threads are made.
@@ -46,7 +50,7 @@ def make_control() -> None:
     _ip("netns", "add", NETNS)
     _ip("-n", NETNS, "link", "set", "lo", "up")
     for bridge, address in (("mgmt", CONTROL_IP), ("data", DATA_GATEWAY_IP)):
-        _ip("-n", NETNS, "link", "add", bridge, "type", "bridge")
+        _ip("-n", NETNS, "link", "add", bridge, "type", "bridge", "ageing_time", AGEING_CS)
         _ip("-n", NETNS, "address", "add", f"{address}/24", "dev", bridge)
         _ip("-n", NETNS, "link", "set", bridge, "up")
     # Frames between the hosts pass the bridges, not a firewall; the setting is this namespace's own.

@@ -155,5 +155,5 @@ def test_a_drained_host_is_emptied_and_nothing_is_lost(
     assert page(guest_at)
     (web,) = empty_cloud.list_containers()
     assert (web["host"], web["status"], address_of(web)) == (target, "Running", web_at)
-    assert page(web_at) == _PAGE
+    assert wait_for(lambda: page(web_at), bool, _START_TIMEOUT_S) == _PAGE
     assert float(lost[1]) <= 100 * _MOST_LOST

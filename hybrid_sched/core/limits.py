@@ -199,17 +199,17 @@ def _own_cpus(
     # One CPU is left at least for those that share.
     kept = any(each.declaration.cpu_policy != "dedicated" for each in residents)
     own: dict[str, frozenset[int]] = {}
-    waiting: list[Resident] = []
-    for each in residents:
-        if each.declaration.cpu_policy != "dedicated":
-            continue
-        # Whoever has as many as it declared, and alone, keeps them; only then are the others served.
+    dedicated = [each for each in residents if each.declaration.cpu_policy == "dedicated"]
+    # Whoever has as many as it declared keeps them, and only then are the others served. Those on whose CPUs nobody shares come
+    # first: one for which none were left may share as many as it declared.
+    shared = [each.cpus for each in residents if each.declaration.cpu_policy != "dedicated"]
+    sharing = frozenset().union(*filter(None, shared))
+    for each in sorted(dedicated, key=lambda one: bool(sharing.intersection(one.cpus or ()))):
         has = each.cpus or frozenset()
         if len(has) == _count(each) <= len(free) - kept and has <= free:
             own[each.uuid] = has
             free -= has
-        else:
-            waiting.append(each)
+    waiting = [each for each in dedicated if each.uuid not in own]
     for each in waiting:
         if _count(each) > len(free) - kept:
             faults.append(

@@ -202,3 +202,21 @@ def test_a_task_for_which_no_cpu_is_left_runs_beside_others_and_takes_nobodys_pl
         assert planned.limits["late"].cpus == {0}
         assert len(planned.faults) == 1
         late = replace(late, cpus=planned.limits["late"].cpus)
+
+
+def test_a_task_that_shares_one_cpu_takes_no_place_of_one_that_has_its_own() -> None:
+    host = HostShape((frozenset({0, 1}),))
+    shared, dedicated = (
+        Declaration(cpus=1, memory_mb=1, cpu_policy=policy) for policy in ("shared", "dedicated")
+    )
+    residents = [
+        Resident("beside", HYPERVISOR, shared),
+        Resident("late", HYPERVISOR, dedicated),
+        Resident("owner", HYPERVISOR, dedicated, frozenset({0})),
+    ]
+    for _ in range(3):
+        planned = plan(host, residents)
+        assert planned.limits["owner"].cpus == {0}
+        assert planned.limits["late"].cpus == {1}
+        assert [fault.split(" declared")[0] for fault in planned.faults] == ["hypervisor task late"]
+        residents = [replace(each, cpus=planned.limits[each.uuid].cpus) for each in residents]

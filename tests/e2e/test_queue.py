@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from outages import kill_engine
 
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.core.steering import TASK_KEY
-from lab.cloud import GUEST_IMAGE, NETWORK, Cloud, wait_for
+from lab.cloud import GUEST_IMAGE, NETWORK, Cloud
 from lab.layout import Lab
-from lab.processes import ProcessTable, StepFailed
+from lab.processes import StepFailed
 from lab.services import hybrid
 
 pytestmark = pytest.mark.timeout(1500)
@@ -105,16 +104,6 @@ class Observed:
 
 def _containers(cloud: Cloud) -> list[dict[str, Any]]:
     return list(cloud.containers.get("/containers/?all_projects=true").json()["containers"])
-
-
-def kill_engine(lab: Lab) -> None:
-    """End the engine as a power failure would, and start it again."""
-    engine = ProcessTable(lab).get("hybrid-sched-engine")
-    assert engine is not None, "hybrid-sched-engine does not run"
-    os.killpg(engine.pid, signal.SIGKILL)
-    # While it still ends it would count as running.
-    wait_for(lambda: ProcessTable(lab).get("hybrid-sched-engine"), lambda left: left is None, 30)
-    hybrid.start(lab)
 
 
 @pytest.fixture(scope="module")

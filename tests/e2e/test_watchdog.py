@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import signal
 import subprocess
@@ -13,11 +12,12 @@ from http.client import HTTPConnection
 from typing import Any
 
 import pytest
+from outages import kill_engine
 
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from lab.cloud import Cloud, wait_for
 from lab.layout import Lab
-from lab.processes import ProcessTable, StepFailed
+from lab.processes import StepFailed
 from lab.services import hybrid
 
 pytestmark = pytest.mark.timeout(900)
@@ -45,15 +45,6 @@ def address_of(told: dict[str, Any]) -> str:
     """Give the address of a guest or container with one."""
     [[address]] = told["addresses"].values()
     return str(address["addr"])
-
-
-def kill_engine(lab: Lab) -> None:
-    """End the engine as a power failure would, and start it again."""
-    engine = ProcessTable(lab).get("hybrid-sched-engine")
-    assert engine is not None, "hybrid-sched-engine does not run"
-    os.killpg(engine.pid, signal.SIGKILL)
-    wait_for(lambda: ProcessTable(lab).get("hybrid-sched-engine"), lambda left: left is None, 30)
-    hybrid.start(lab)
 
 
 class Moves:

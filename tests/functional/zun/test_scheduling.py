@@ -57,9 +57,9 @@ class SchedulingTest(ContainerCloudTest):
         self.quota.set(lending={"hypervisor": "0"})
         self.start_hosts(one=0, two=0)
         self.place(4096, 4096)
-        moved = self.container(1024, labels={"hybrid:move": "m"})
         # Nobody knows of the move.
-        self.assert_refused(moved)
+        self.assert_refused(self.container(1024, labels={"hybrid:move": "m"}))
+        moved = self.container(1024, labels={"hybrid:move": "m"})
         self.quota.arrivals = {"m": Arrival("two", Resources(vcpu=1, memory_mb=1024))}
         self.report()
         assert self.schedule(moved) == "two"

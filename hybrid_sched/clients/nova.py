@@ -6,13 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import TypeVar
 
 from keystoneauth1 import adapter
 from oslo_config import cfg
 
-from hybrid_sched.clients.session import ServiceFault, adapter_of, get
+from hybrid_sched.clients.session import ServiceFault, adapter_of, get, get_if_there
 from hybrid_sched.core import declaration
 from hybrid_sched.core.cluster import HYPERVISOR
 from hybrid_sched.core.doctor.facts import Hypervisor, Service
@@ -155,13 +154,9 @@ class NovaClient:
 
         :raises ServiceFault: when Nova does not answer as it should.
         """
-        try:
-            get(self._service, f"/servers/{uuid}", role=_ROLE, microversion=_CELLS_MICROVERSION)
-        except ServiceFault as fault:
-            if fault.status == HTTPStatus.NOT_FOUND:
-                return False
-            raise
-        return True
+        path = f"/servers/{uuid}"
+        found = get_if_there(self._service, path, role=_ROLE, microversion=_CELLS_MICROVERSION)
+        return found is not None
 
     def ended_migrations(self) -> frozenset[str]:
         """List the uuids of all migrations that are over and that Nova remembers.

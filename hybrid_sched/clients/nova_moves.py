@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 
 from keystoneauth1 import adapter
 from oslo_config import cfg
 
-from hybrid_sched.clients.session import ServiceFault, adapter_of, get, send
+from hybrid_sched.clients.session import ServiceFault, adapter_of, get, get_if_there, send
 from hybrid_sched.conf.clients import BadClientOption
 from hybrid_sched.rpc import wire
 
@@ -69,12 +68,9 @@ class NovaMoves:
     def guest(self, uuid: str) -> Guest | None:
         """Look at a server; None when it is deleted."""
         path = f"/servers/{uuid}"
-        try:
-            answer = get(self._service, path, role=_ROLE)
-        except ServiceFault as fault:
-            if fault.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
+        answer = get_if_there(self._service, path, role=_ROLE)
+        if answer is None:
+            return None
         try:
             return _guest(wire.mapping(answer.get("server"), "server"))
         except wire.BadMessage as bad:

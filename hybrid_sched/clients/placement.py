@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 
 from keystoneauth1 import adapter
 from oslo_config import cfg
 
-from hybrid_sched.clients.session import ServiceFault, adapter_of, get, send
+from hybrid_sched.clients.session import ServiceFault, adapter_of, get, get_if_there, send
 from hybrid_sched.core.doctor.facts import Inventory
 from hybrid_sched.rpc import wire
 
@@ -211,14 +210,9 @@ class PlacementClient:
             raise _bad_answer(f"GET {path}", fault) from None
         return None if name == _UNKNOWN_TYPE else name
 
-    def _get_if_there(self, path: str) -> Any:
+    def _get_if_there(self, path: str) -> wire.Wire | None:
         """Ask for what is of a provider; None when there is no such provider any more."""
-        try:
-            return self._get(path)
-        except ServiceFault as fault:
-            if fault.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
+        return get_if_there(self._service, path, role=_ROLE)
 
     def _get(self, path: str) -> wire.Wire:
         return get(self._service, path, role=_ROLE)

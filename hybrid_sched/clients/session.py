@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 
 import requests
 import tenacity
@@ -104,6 +105,23 @@ def get(
         return dict(mapping(answer.json(), asked))
     except ValueError as error:
         raise ServiceFault(f"{asked}: the answer cannot be read: {_shown(error)}") from None
+
+
+def get_if_there(
+    service: adapter.Adapter,
+    path: str,
+    params: Mapping[str, str] | None = None,
+    *,
+    role: str,
+    microversion: str | None = None,
+) -> Wire | None:
+    """Ask as :func:`get` does for what may be gone; None when it is."""
+    try:
+        return get(service, path, params, role=role, microversion=microversion)
+    except ServiceFault as fault:
+        if fault.status == HTTPStatus.NOT_FOUND:
+            return None
+        raise
 
 
 def send(

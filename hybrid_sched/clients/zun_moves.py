@@ -10,7 +10,7 @@ from typing import Any
 from keystoneauth1 import adapter
 from oslo_config import cfg
 
-from hybrid_sched.clients.session import ServiceFault, adapter_of, get, send
+from hybrid_sched.clients.session import ServiceFault, adapter_of, get, get_if_there, send
 from hybrid_sched.conf.clients import BadClientOption
 from hybrid_sched.rpc import wire
 
@@ -40,12 +40,7 @@ class ZunMoves:
         :param project: of it; None when it is not known yet.
         """
         params = {"all_projects": "true"} if project is None else {}
-        try:
-            return get(self._in(project), f"{_PATH}{uuid}", params, role=_ROLE)
-        except ServiceFault as fault:
-            if fault.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
+        return get_if_there(self._in(project), f"{_PATH}{uuid}", params, role=_ROLE)
 
     def labelled(self, project: str, label: str, value: str) -> list[str]:
         """List the uuids of a project's containers that have a label."""

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from hybrid_sched.core.rebalancing.moves import IN_FLIGHT, Decision, Effect, MoveState
 from hybrid_sched.core.rebalancing.record import MoveRecord
 from hybrid_sched.core.resources import Resources
+from hybrid_sched.db.compare_and_set import compare_and_set
 from hybrid_sched.db.database import Database
 from hybrid_sched.db.errors import DatabaseError
 from hybrid_sched.db.schema import MOVES
@@ -130,20 +131,9 @@ class MoveStore:
         """
         row = _to_row(move, term)
         changes = {name: row[name] for name in _CHANGING}
-        is_it = _COLUMNS.uuid == move.uuid
-        statement = MOVES.update().where(is_it, _COLUMNS.state == expected).values(changes)
-
-        def work(connection: sa.Connection) -> bool:
-            fenced(connection, term)
-            if connection.execute(statement).rowcount:
-                return True
-            # When the connection is lost at the commit this runs again, and finds what it has written itself.
-            found = connection.execute(sa.select(MOVES).where(is_it)).mappings().first()
-            return found is not None and all(
-                found[name] == value for name, value in changes.items()
-            )
-
-        return self._database.write(work)
+        return compare_and_set(
+            self._database, MOVES, move.uuid, expected=expected, changes=changes, term=term
+        )
 
     def cancel(self, uuid: str, term: int, now_s: float, why: str) -> MoveRecord | None:
         """Note that a move is to be undone; a planned one is cancelled at once, one that has ended stays as it is.

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from hybrid_sched.core.queued import FINAL_STATES, QueuedTask, TaskState
 from hybrid_sched.core.resources import Resources
+from hybrid_sched.db.compare_and_set import compare_and_set
 from hybrid_sched.db.database import Database
 from hybrid_sched.db.errors import DatabaseError
 from hybrid_sched.db.schema import QUEUED_TASKS
@@ -132,20 +133,9 @@ class TaskStore:
         """
         row = _to_row(task, term)
         changes = {name: row[name] for name in _CHANGING}
-        is_it = _COLUMNS.uuid == task.uuid
-        statement = QUEUED_TASKS.update().where(is_it, _COLUMNS.state == expected).values(changes)
-
-        def work(connection: sa.Connection) -> bool:
-            fenced(connection, term)
-            if connection.execute(statement).rowcount:
-                return True
-            # When the connection is lost at the commit this runs again, and finds what it has written itself.
-            found = connection.execute(sa.select(QUEUED_TASKS).where(is_it)).mappings().first()
-            return found is not None and all(
-                found[name] == value for name, value in changes.items()
-            )
-
-        return self._database.write(work)
+        return compare_and_set(
+            self._database, QUEUED_TASKS, task.uuid, expected=expected, changes=changes, term=term
+        )
 
     def cancel(self, uuid: str, term: int, now_s: float) -> QueuedTask | None:
         """Note that a task's owner wants it to end; one that waits is cancelled at once, one that has ended stays as it is.

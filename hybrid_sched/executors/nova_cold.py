@@ -3,55 +3,29 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from http import HTTPStatus
 
-from oslo_config import cfg
-
-from hybrid_sched.clients.nova_moves import POWER_SHUTDOWN, Guest, NovaMoves, nova_moves
-from hybrid_sched.conf import migration as options
-from hybrid_sched.core.cluster import HYPERVISOR
+from hybrid_sched.clients.nova_moves import POWER_SHUTDOWN, Guest
 from hybrid_sched.core.rebalancing.moves import MoveState
 from hybrid_sched.core.rebalancing.record import MoveRecord
+from hybrid_sched.executors.nova import MIGRATING, NovaExecutor, deleted
 from hybrid_sched.executors.stepping import Refused, asking, going_on, over
-from hybrid_sched.interfaces.executor import MigrationExecutor, MoveUnavailable, Step
+from hybrid_sched.interfaces.executor import MoveUnavailable, Step
 
-_ASKED, _MIGRATING, _UNDOING = "asking Nova", "migrating", "taking back"
+_ASKED, _UNDOING = "asking Nova", "taking back"
 #: What Nova calls a guest that waits on its new host to be confirmed or reverted.
 _RESIZED = "resized"
 _ASKED_AT_MOST = 2
-#: What Nova says to a confirmation or a reversal that is under way or over.
-_OVER_ALREADY = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT})
 
 
-class NovaCold(MigrationExecutor):
-    """Has a stopped guest migrated, and confirms it; what cannot be confirmed is reverted.
+class NovaCold(NovaExecutor):
+    """Has a stopped guest migrated, and confirms it; what cannot be confirmed is reverted."""
 
-    A request that was lost is sent again, which does no harm: Nova refuses a second one while the first is under way.
-
-    :param conf: options; the group ``[migration]`` is registered here, ``[nova]`` must be.
-    :param nova: how Nova is asked; None to make it from the options.
-    :param clock: gives Unix time.
-    """
-
-    frameworks = frozenset({HYPERVISOR})
     steps = (
         "see that the guest is stopped on its source and that nothing is done with it",
         "ask Nova for a cold migration to the target, past all of its filters",
         "confirm it when the guest is on the target",
     )
-
-    def __init__(
-        self,
-        conf: cfg.ConfigOpts,
-        nova: NovaMoves | None = None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        super().__init__(conf)
-        options.register(conf)
-        self._nova = nova_moves(conf) if nova is None else nova
-        self._clock = clock
 
     def advance(self, move: MoveRecord) -> Step:
         """Do the next step."""
@@ -66,8 +40,7 @@ class NovaCold(MigrationExecutor):
             with asking():
                 guest = self._nova.guest(move.decision.task)
                 if guest is None:
-                    text = f"Guest {move.decision.task} was deleted by its owner."
-                    return over(MoveState.CANCELLED, move.details, text)
+                    return deleted(move)
                 if undo:
                     return self._undo(move, guest)
                 return self._follow(move, guest) if move.step else self._begin(move, guest)
@@ -102,7 +75,7 @@ class NovaCold(MigrationExecutor):
             if guest.host != move.decision.target:
                 why = f"Nova migrated the guest to {guest.host}"
                 return self._undoing(move, MoveState.FAILED, why)
-            self._ask(lambda: self._nova.confirm(move.decision.task))
+            self._ask_gently(lambda: self._nova.confirm(move.decision.task))
             return self._wait(move, "The migration is confirmed.")
         if guest.vm_state == "error":
             return self._undoing(move, MoveState.FAILED, guest.fault or "Nova set it to ERROR")
@@ -130,7 +103,7 @@ class NovaCold(MigrationExecutor):
                 return over(MoveState.FAILED, move.details, str(refused))
         details = {**move.details, "asked": asked + 1}
         text = "Nova is asked for the cold migration."
-        return going_on(_MIGRATING, details, text, self._poll_s)
+        return going_on(MIGRATING, details, text, self._poll_s)
 
     def _undoing(self, move: MoveRecord, ends: MoveState, why: str) -> Step:
         return going_on(_UNDOING, {**move.details, "ends": ends.value, "why": why}, why)
@@ -139,12 +112,12 @@ class NovaCold(MigrationExecutor):
         if guest.task_state:
             return going_on(_UNDOING, move.details, f"Nova is at {guest.task_state}.", self._poll_s)
         if guest.vm_state == _RESIZED:
-            self._ask(lambda: self._nova.revert(move.decision.task))
+            self._ask_gently(lambda: self._nova.revert(move.decision.task))
             return going_on(_UNDOING, move.details, "It is reverted.", self._poll_s)
         if guest.vm_state == "error":
             return self._reset(move, guest)
         if guest.vm_state == "active" and move.details.get("reset"):
-            self._ask(lambda: self._nova.stop(move.decision.task))
+            self._ask_gently(lambda: self._nova.stop(move.decision.task))
             return going_on(_UNDOING, move.details, "It is stopped again.", self._poll_s)
         return self._undone(move, guest)
 
@@ -154,7 +127,7 @@ class NovaCold(MigrationExecutor):
             why = move.details.get("why", "It was cancelled")
             text = f"{why}; Nova left the guest in ERROR on {guest.host}: reset its state there"
             return over(MoveState.FAILED, move.details, text)
-        self._ask(lambda: self._nova.set_active(move.decision.task))
+        self._ask_gently(lambda: self._nova.set_active(move.decision.task))
         return going_on(_UNDOING, {**move.details, "reset": True}, "It is reset.", self._poll_s)
 
     def _undone(self, move: MoveRecord, guest: Guest) -> Step:
@@ -167,19 +140,3 @@ class NovaCold(MigrationExecutor):
             # The last request may not have reached Nova yet.
             return going_on(_UNDOING, move.details, why, self._poll_s)
         return over(ends, move.details, f"{why}; the guest is on {guest.host}")
-
-    def _ask(self, ask: Callable[[], None]) -> None:
-        """Ask for what may be under way or over already: the next look at the guest tells."""
-        try:
-            with asking():
-                ask()
-        except Refused as refused:
-            if refused.status not in _OVER_ALREADY:
-                raise
-
-    def _wait(self, move: MoveRecord, text: str) -> Step:
-        return going_on(_MIGRATING, move.details, text, self._poll_s)
-
-    @property
-    def _poll_s(self) -> float:
-        return float(self._conf.migration.poll_s)

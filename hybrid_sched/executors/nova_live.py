@@ -3,11 +3,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from http import HTTPStatus
-
-from oslo_config import cfg
 
 from hybrid_sched.clients.nova import STATUSES
 from hybrid_sched.clients.nova_moves import (
@@ -15,49 +11,27 @@ from hybrid_sched.clients.nova_moves import (
     POWER_RUNNING,
     Guest,
     GuestMigration,
-    NovaMoves,
-    nova_moves,
 )
-from hybrid_sched.conf import migration as options
-from hybrid_sched.core.cluster import HYPERVISOR
 from hybrid_sched.core.rebalancing.moves import MoveState
 from hybrid_sched.core.rebalancing.record import MoveRecord
+from hybrid_sched.executors.nova import MIGRATING, NovaExecutor, deleted
 from hybrid_sched.executors.stepping import Refused, asking, going_on, over
-from hybrid_sched.interfaces.executor import MigrationExecutor, MoveUnavailable, Step
+from hybrid_sched.interfaces.executor import MoveUnavailable, Step
 
-_ASKED, _MIGRATING, _ABORTING = "asking Nova", "migrating", "aborting"
+_ASKED, _ABORTING = "asking Nova", "aborting"
 _ASKED_AT_MOST = 3
 _ABORTABLE = frozenset({"queued", "preparing", "running"})
 _POWERS = {"active": POWER_RUNNING, "paused": POWER_PAUSED}
 
 
-class NovaLive(MigrationExecutor):
-    """Follows Nova's live migration of a guest from the request to its end.
+class NovaLive(NovaExecutor):
+    """Follows Nova's live migration of a guest from the request to its end."""
 
-    A request that was lost is sent again, which does no harm: Nova refuses a second one while the first is under way.
-
-    :param conf: options; the group ``[migration]`` is registered here, ``[nova]`` must be.
-    :param nova: how Nova is asked; None to make it from the options.
-    :param clock: gives Unix time.
-    """
-
-    frameworks = frozenset({HYPERVISOR})
     steps = (
         "see that the guest is on its source and that nothing is done with it",
         "ask Nova for a live migration to the target, past all of its filters",
         "follow the migration until the guest is on the target",
     )
-
-    def __init__(
-        self,
-        conf: cfg.ConfigOpts,
-        nova: NovaMoves | None = None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        super().__init__(conf)
-        options.register(conf)
-        self._nova = nova_moves(conf) if nova is None else nova
-        self._clock = clock
 
     def advance(self, move: MoveRecord) -> Step:
         """Do the next step."""
@@ -67,12 +41,12 @@ class NovaLive(MigrationExecutor):
             with asking():
                 guest = self._nova.guest(move.decision.task)
                 if guest is None:
-                    return _deleted(move)
+                    return deleted(move)
                 if not move.step:
                     return self._begin(move, guest)
                 return self._follow(move, guest)
         except Refused as refused:
-            if move.step == _MIGRATING:
+            if move.step == MIGRATING:
                 # What is under way goes on, whether it may be looked at or not.
                 raise MoveUnavailable(str(refused)) from None
             return over(MoveState.FAILED, move.details, str(refused))
@@ -136,13 +110,13 @@ class NovaLive(MigrationExecutor):
                 self._nova.live_migrate(move.decision.task, move.decision.target)
         except Refused as refused:
             if refused.status == HTTPStatus.NOT_FOUND:
-                return _deleted(move)
+                return deleted(move)
             # Something else may have begun with it since it was looked at.
             if refused.status != HTTPStatus.CONFLICT or asked + 1 == _ASKED_AT_MOST:
                 return over(MoveState.FAILED, move.details, str(refused))
         details = {**move.details, "asked": asked + 1}
         text = "Nova is asked for the live migration."
-        return going_on(_MIGRATING, details, text, self._poll_s)
+        return going_on(MIGRATING, details, text, self._poll_s)
 
     def _late(
         self, move: MoveRecord, current: GuestMigration, waited_s: float, limit_s: float
@@ -151,9 +125,9 @@ class NovaLive(MigrationExecutor):
         may_force = self._conf.migration.live_on_timeout == "force_complete"
         if may_force and not is_forced and current.status == "running":
             details = {**move.details, "forced": True}
-            self._quietly(lambda: self._nova.force_complete(move.decision.task, current.number))
+            self._ask_gently(lambda: self._nova.force_complete(move.decision.task, current.number))
             text = f"It took more than {limit_s:.0f} s: Nova is to force its completion."
-            return going_on(_MIGRATING, details, text, self._poll_s)
+            return going_on(MIGRATING, details, text, self._poll_s)
         if may_force and is_forced and waited_s < 2 * limit_s:
             return self._wait(move, "Nova forces the completion of the live migration.")
         text = f"It took more than {limit_s:.0f} s (live_timeout_s) and was aborted."
@@ -164,19 +138,23 @@ class NovaLive(MigrationExecutor):
 
     def _undo(self, move: MoveRecord) -> Step:
         """Abort, and see where the guest ends up."""
-        with asking():
-            guest = self._nova.guest(move.decision.task)
-            if guest is None:
-                return _deleted(move)
-            if not move.step:
-                text = "It was cancelled before it was begun."
-                return over(MoveState.CANCELLED, move.details, text)
-            return self._undo_next(move, guest, self._migration(move))
+        if not move.step:
+            text = "It was cancelled before it was begun."
+            return over(MoveState.CANCELLED, move.details, text)
+        try:
+            with asking():
+                guest = self._nova.guest(move.decision.task)
+                if guest is None:
+                    return deleted(move)
+                return self._undo_next(move, guest, self._migration(move))
+        except Refused as refused:
+            # What is under way goes on, whether it may be looked at or not.
+            raise MoveUnavailable(str(refused)) from None
 
     def _undo_next(self, move: MoveRecord, guest: Guest, current: GuestMigration | None) -> Step:
         ends, why = MoveState(move.details["ends"]), str(move.details["why"])
         if current is not None and current.status in _ABORTABLE:
-            self._quietly(lambda: self._nova.abort(move.decision.task, current.number))
+            self._ask_gently(lambda: self._nova.abort(move.decision.task, current.number))
             return going_on(_ABORTING, move.details, why, self._poll_s)
         is_under_way = guest.task_state or (current is not None and current.status in STATUSES)
         if is_under_way or (current is None and self._may_still_come(move)):
@@ -203,7 +181,7 @@ class NovaLive(MigrationExecutor):
                     "Reboot it hard once its host is well"
                 )
                 return over(MoveState.FAILED, move.details, text)
-            self._quietly(lambda: self._nova.set_active(move.decision.task))
+            self._ask_gently(lambda: self._nova.set_active(move.decision.task))
             return going_on(
                 move.step, move.details, "Nova is told that the guest runs.", self._poll_s
             )
@@ -215,28 +193,3 @@ class NovaLive(MigrationExecutor):
         """Give the newest migration of the guest that is not from before the move."""
         newest = self._nova.migrations(move.decision.task)[:1]
         return next((each for each in newest if each.number > move.details["after"]), None)
-
-    def _quietly(self, ask: Callable[[], None]) -> None:
-        """Ask for what may be over already: the next look at the guest tells."""
-        try:
-            with asking():
-                ask()
-        except Refused as refused:
-            if refused.status not in {
-                HTTPStatus.BAD_REQUEST,
-                HTTPStatus.NOT_FOUND,
-                HTTPStatus.CONFLICT,
-            }:
-                raise
-
-    def _wait(self, move: MoveRecord, text: str) -> Step:
-        return going_on(_MIGRATING, move.details, text, self._poll_s)
-
-    @property
-    def _poll_s(self) -> float:
-        return float(self._conf.migration.poll_s)
-
-
-def _deleted(move: MoveRecord) -> Step:
-    text = f"Guest {move.decision.task} was deleted by its owner."
-    return over(MoveState.CANCELLED, move.details, text)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,9 +13,8 @@ from oslo_log import log
 from hybrid_sched.clients.nova import nova_client
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.core.queued import QueuedTask
-from hybrid_sched.db import Database, DatabaseError
+from hybrid_sched.db import Database
 from hybrid_sched.db.tasks import TaskStore
-from hybrid_sched.db.terms import Deposed
 from hybrid_sched.interfaces.launcher import CloudUnavailable, Launcher, LaunchFault
 from hybrid_sched.queue.endpoint import QueueEndpoint
 from hybrid_sched.queue.launchers.nova import nova_launcher
@@ -25,6 +23,7 @@ from hybrid_sched.queue.packers import PoolPackers
 from hybrid_sched.queue.planning import Cluster, QueuePlanner
 from hybrid_sched.queue.runner import QueueRunner, no_credentials
 from hybrid_sched.queue.tasks import BadTask, TaskQueue
+from hybrid_sched.quota.duty import TermThread
 
 LOG = log.getLogger(__name__)
 
@@ -48,10 +47,7 @@ class QueueDuty:
         over: Callable[[], None],
     ) -> None:
         self._options = conf.queue
-        self._over = over
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="queue")
-        self._trouble = ""
+        self._thread = TermThread("queue", self._run_round, lambda: self._options.period_s, over)
         launchers = launchers_of(conf)
         store = TaskStore(database)
         nova = nova_client(conf)
@@ -67,28 +63,11 @@ class QueueDuty:
 
     def stop(self) -> None:
         """End; a round that is under way is finished."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.stop()
 
-    def _run(self) -> None:
-        while not self._stopping.wait(self._options.period_s):
-            if not self._options.enabled:
-                continue
-            try:
-                self.runner.run_round()
-                self._trouble = ""
-            except Deposed:
-                self._over()
-                return
-            except DatabaseError as error:
-                if str(error) != self._trouble:
-                    self._trouble = str(error)
-                    LOG.warning("The queue waits for the database: %s", error)
-            except Exception:
-                LOG.exception(
-                    "A round of the queue failed; the next one goes on from the database."
-                )
+    def _run_round(self) -> None:
+        if self._options.enabled:
+            self.runner.run_round()
 
 
 class PlannedOutlook:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from hybrid_sched.db import Database, DatabaseError
 from hybrid_sched.db.moves import MoveStore
 from hybrid_sched.db.terms import Deposed
 from hybrid_sched.db.watchdog import WatchdogStore
+from hybrid_sched.quota.duty import TermThread
 from hybrid_sched.watchdog.endpoint import WatchdogEndpoint
 from hybrid_sched.watchdog.executors import Executors, Make, load_executor
 from hybrid_sched.watchdog.orders import Orders
@@ -48,16 +48,15 @@ class WatchdogDuty:
         clock_s: Callable[[], float] = time.time,
     ) -> None:
         self._options = conf.watchdog
-        self._over = over
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watchdog")
         self._pool = ThreadPoolExecutor(self._options.threads, thread_name_prefix="move")
-        self._trouble = ""
         moves, settings = MoveStore(database), WatchdogStore(database)
         executors = Executors(conf, make)
         policy = LivePolicy(conf, cluster, moves, settings, executors, clock_s)
         self.runner = WatchdogRunner(
             conf, moves, settings, policy, executors, term, self._pool, clock_s
+        )
+        self._thread = TermThread(
+            "watchdog", self.runner.run_round, lambda: self._options.step_period_s, over
         )
         orders = Orders(conf, moves, settings, policy, executors, self.runner, term, clock_s)
         self.endpoints = (WatchdogEndpoint(orders),)
@@ -68,28 +67,9 @@ class WatchdogDuty:
 
     def stop(self) -> None:
         """End; steps that are under way are finished and written."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.stop()
         self._pool.shutdown(wait=True)
         try:
             self.runner.take_up()
         except (Deposed, DatabaseError) as error:
             LOG.warning("What the last steps of moves came to is looked for again: %s", error)
-
-    def _run(self) -> None:
-        while not self._stopping.wait(self._options.step_period_s):
-            try:
-                self.runner.run_round()
-                self._trouble = ""
-            except Deposed:
-                self._over()
-                return
-            except DatabaseError as error:
-                if str(error) != self._trouble:
-                    self._trouble = str(error)
-                    LOG.warning("The watchdog waits for the database: %s", error)
-            except Exception:
-                LOG.exception(
-                    "A round of the watchdog failed; the next one goes on from the ledger."
-                )

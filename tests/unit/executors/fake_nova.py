@@ -28,6 +28,8 @@ class FakeNova:
         self.asked: list[Any] = []
         self.ends = "completed"
         self.lost = ""
+        #: Whether it lets nobody look at a guest.
+        self.refuses = False
         self.aims: dict[str, str] = {}
         root = "http://compute"
         wire.get(f"{root}/os-migrations", json=self._list)
@@ -112,6 +114,8 @@ class FakeNova:
         return {"migrations": mine[::-1]}
 
     def _show(self, request: Any, context: Any) -> Any:
+        if self.refuses:
+            return _refused(context, 403)
         guest = self.guests.get(request.path.split("/")[2])
         return _refused(context, 404) if guest is None else {"server": guest}
 

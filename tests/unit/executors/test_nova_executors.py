@@ -146,6 +146,18 @@ def test_a_live_migration_can_be_cancelled(live: World, step: str) -> None:
     live.assert_ended(MoveState.CANCELLED, SOURCE, "active")
 
 
+def test_an_abort_waits_while_nobody_may_look_at_the_guest(live: World) -> None:
+    live.nova.ends = "never"
+    live.run(until="migrating")
+    live.ledger.cancel()
+    live.run(until="aborting")
+    live.nova.refuses = True
+    assert live.ledger.step(live.now_s) is None
+    live.nova.refuses = False
+    live.run()
+    live.assert_ended(MoveState.CANCELLED, SOURCE, "active")
+
+
 def test_or_it_is_too_late(live: World) -> None:
     live.run(until="migrating")
     for _ in range(3):

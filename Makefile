@@ -49,13 +49,13 @@ $(STAMP): $(REQUIREMENTS) $(CONSTRAINTS) setup.cfg setup.py pyproject.toml tools
 	@tools/make-venv $(PYTHON) $(VENV) $(CONSTRAINTS) $(REQUIREMENTS)
 	@touch $@
 
-test: venv  ## Run the unit, integration and functional tests.
-	@tools/run-suites unit integration functional/placement functional/nova functional/zun
+test: venv  ## Run the unit and functional tests (about 10 minutes).
+	@tools/run-suites unit functional/placement functional/nova functional/zun
 
 test-unit: venv  ## Run the unit tests.
 	@tools/run-suites unit
 
-test-integration: venv  ## Run the tests against a real message broker and a real database.
+test-integration: venv  ## Run the tests against a real broker, database, libvirt, Docker and kernel (about 10 minutes).
 	@tools/run-suites integration
 
 test-functional: venv  ## Run the tests against the real Placement and the real schedulers of Nova and Zun.

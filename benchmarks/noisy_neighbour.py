@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What noisy containers cost a web-serving guest on the same host, with our isolation and with stock Zun's.
+"""What noisy containers cost a web-serving guest with a CPU of its own on the same host, with our isolation and stock Zun's.
 
 ``python -m lab exec -- .venv/bin/python -m benchmarks.noisy_neighbour`` in a lab that is up and empty (``make bench-noisy``
 starts one). Response times are those of requests at a fixed pace, each from the moment at which it was due, so that a guest
@@ -13,6 +13,7 @@ import dataclasses
 import http.client
 import json
 import math
+import os
 import subprocess
 import sys
 import time
@@ -25,7 +26,7 @@ from typing import Any
 from lab import hosts
 from lab.cloud import Cloud, wait_for
 from lab.layout import CHECKOUT, Host, Lab, saved_lab
-from lab.services import hybrid, zun
+from lab.services import hybrid, nova, zun
 
 _PATH = Path(".bench") / "noisy.json"
 _REQUESTS_A_S = 20
@@ -104,12 +105,51 @@ class Neighbourhood:
         self.host, self._other = lab.hosts[:2]
         self._hogs: list[str] = []
 
-    def website(self) -> Website:
-        """Start the guest and wait until it answers."""
-        uuid = self._cloud.create_server(f"{_PREFIX}web", "lab.small", host=self.host.name)
+    @contextmanager
+    def dedicated_cpus(self) -> Iterator[None]:
+        """Have the host's last CPU kept for guests with CPUs of their own for a while, as an operator would."""
+        last = (os.cpu_count() or 2) - 1
+        shared = "0" if last == 1 else f"0-{last - 1}"
+        nova.configure_compute(self._lab, self.host, cpu_dedicated_set=last, cpu_shared_set=shared)
+        self._restart("nova-compute")
+        try:
+            self._wait_for_cpus(dedicated=True)
+            yield
+        finally:
+            nova.configure_compute(self._lab, self.host)
+            self._restart("nova-compute")
+            self._wait_for_cpus(dedicated=False)
+
+    def _wait_for_cpus(self, *, dedicated: bool) -> None:
+        provider = self._cloud.provider(self.host.name)
+        if provider is None:
+            raise RuntimeError(f"Placement does not know {self.host.name}")
+        wait_for(
+            lambda: "PCPU" in self._cloud.inventory(provider["uuid"]),
+            lambda there: there == dedicated,
+            180,
+        )
+
+    @contextmanager
+    def website(self) -> Iterator[Website]:
+        """Start the guest, with a CPU of its own, wait until it answers, and remove it at the end."""
+        compute = self._cloud.sdk.compute
+        flavor = compute.create_flavor(name=f"{_PREFIX}flavor", vcpus=1, ram=256, disk=0)
+        compute.create_flavor_extra_specs(flavor, {"hw:cpu_policy": "dedicated"})
+        uuid = self._cloud.create_server(f"{_PREFIX}web", flavor.name, host=self.host.name)
+        try:
+            yield self._serving(uuid)
+        finally:
+            compute.delete_server(uuid)
+            wait_for(lambda: compute.find_server(uuid), lambda left: left is None, 180)
+            compute.delete_flavor(flavor)
+
+    def _serving(self, uuid: str) -> Website:
         server = wait_for(
             lambda: self._cloud.server(uuid), lambda s: s["status"] in {"ACTIVE", "ERROR"}, 180
         )
+        if server["status"] == "ERROR":
+            raise RuntimeError(f"The guest did not start: {server['fault']['message']}")
         [[address]] = server["addresses"].values()
         website = Website(address["addr"])
 
@@ -169,7 +209,10 @@ class Neighbourhood:
             dataclasses.replace(lab, stock=True) if driver == "docker" else lab, self.host
         )
         hybrid.configure_agent(lab, self.host, isolation=isolation)
+        before_heard = self._last_heard()
         self._restart("zun-compute", "hybrid-sched-agent")
+        # One that was heard of before counts as up until it is missed: the new one is there when it has told something.
+        wait_for(self._last_heard, lambda heard: heard not in {None, before_heard}, 120)
         wait_for(
             lambda: hybrid.manage(lab, "hosts", "show", self.host.name),
             lambda shown: shown["Fresh"] and shown["Isolation"] == isolation,
@@ -178,7 +221,7 @@ class Neighbourhood:
 
     def _restart(self, *names: str) -> None:
         """End services of the host, which its first process starts again."""
-        before, before_heard = hosts.services(self._lab, self.host), self._last_heard()
+        before = hosts.services(self._lab, self.host)
         for name in names:
             kill = ["kill", "-9", str(before[name])]
             command = [sys.executable, "-m", "lab", "exec", self.host.name, "--", *kill]
@@ -188,8 +231,6 @@ class Neighbourhood:
             lambda now: all(now[name] not in {0, before[name]} for name in names),
             60,
         )
-        # One that was heard of before counts as up until it is missed: the new one is there when it has told something.
-        wait_for(self._last_heard, lambda heard: heard not in {None, before_heard}, 120)
 
     def _last_heard(self) -> str | None:
         """Tell when Zun's service of the host was heard of last."""
@@ -201,12 +242,6 @@ class Neighbourhood:
         shown = hybrid.manage(self._lab, "hosts", "show", self.host.name)
         return "" if shown["Limits pending"] else str(shown["Tasks"])
 
-    def clear(self) -> None:
-        """Remove the website."""
-        for server in self._cloud.sdk.compute.servers():
-            if server.name.startswith(_PREFIX):
-                self._cloud.sdk.compute.delete_server(server.id)
-
 
 def measure(lab: Lab) -> dict[str, Any]:
     """Measure alone, with the hogs under stock limits, and with them under ours."""
@@ -217,16 +252,13 @@ def measure(lab: Lab) -> dict[str, Any]:
         figures[name] = summary(website.response_times_s())
         print(f"  {name}: {figures[name]}", file=sys.stderr)
 
-    try:
-        website = place.website()
+    with place.dedicated_cpus(), place.website() as website:
         note("alone", website)
         with place.stock_isolation(), place.hogs():
             note("stock", website)
         with place.hogs():
             note("isolated", website)
         note("alone_again", website)
-    finally:
-        place.clear()
     alone = figures["alone"]["p99_ms"]
     for name in ("stock", "isolated"):
         figures[f"{name}_over_alone"] = round(figures[name]["p99_ms"] / alone, 3)

@@ -55,8 +55,15 @@ def open_v2_leaf(root: Path = ROOT) -> None:
 def memory_used_bytes(root: Path = ROOT) -> int:
     """Tell the memory that the host's processes use, page cache left out, as seen inside its namespaces."""
     if is_v2(root):
-        return _stat(root, ("anon", "kernel", "shmem"))
-    return _stat(root / "memory", ("total_rss", "total_shmem"))
+        return _sum_of(root / "memory.stat", ("anon", "kernel", "shmem"))
+    return _sum_of(root / "memory" / "memory.stat", ("total_rss", "total_shmem"))
+
+
+def cpu_used_s(root: Path = ROOT) -> float:
+    """Tell the CPU seconds that the host's processes have worked, as seen inside its namespaces."""
+    if is_v2(root):
+        return _sum_of(root / "cpu.stat", ("usage_usec",)) / 1e6
+    return int((root / "cpuacct" / "cpuacct.usage").read_text()) / 1e9
 
 
 def remove_all(root: Path = ROOT) -> list[Path]:
@@ -82,7 +89,7 @@ def _delegate(group: Path) -> None:
         (group / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
-def _stat(group: Path, names: tuple[str, ...]) -> int:
-    lines = (line.split() for line in (group / "memory.stat").read_text().splitlines())
+def _sum_of(file: Path, names: tuple[str, ...]) -> int:
+    lines = (line.split() for line in file.read_text().splitlines())
     amounts = {fields[0]: int(fields[1]) for fields in lines}
     return sum(amounts.get(name, 0) for name in names)

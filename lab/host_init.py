@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lab import cgroups, meminfo
+from lab import cgroups, cpu_stat, meminfo
 from lab.images import CONTAINER_IMAGE
 from lab.layout import CONTROL_IP, Host, Lab, saved_lab
 from lab.network import AGEING_CS
@@ -61,8 +61,10 @@ class HostInit:
         self._start_services()
         while True:
             meminfo.refresh(self._folder, self._host.memory_mb)
+            cpu_stat.refresh(self._folder)
             self._reap()
-            time.sleep(2)
+            # Well below the agents' period, for which the CPU's rate is told.
+            time.sleep(0.5)
 
     def _own_view(self) -> None:
         """Give the host files, control groups and totals of its own."""
@@ -101,6 +103,7 @@ class HostInit:
             self._bind_text("no-kvm", "", "/dev/kvm")
             _run("mount", "-o", "remount,bind,ro", "/dev/kvm")
         meminfo.bind(self._folder, self._host.memory_mb)
+        cpu_stat.bind(self._folder)
         # Hardware of its own kind, so that the table of scores can tell the hosts apart.
         cpuinfo = Path("/proc/cpuinfo").read_text()
         model = rf"\1 of {self._host.name}"

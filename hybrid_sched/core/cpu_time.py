@@ -13,6 +13,9 @@ from hybrid_sched.core.resources import Number, simplest
 SHORTEST_US = 1_000
 LONGEST_PERIOD_US = 1_000_000
 DEFAULT_PERIOD_US = 100_000
+#: The period that is wanted. Tasks that used up their quotas all start again with the period, and are in each other's way until
+#: they are held back again: the shorter it is, the sooner a neighbour has its turn.
+WANTED_PERIOD_US = 20_000
 #: ``cpu.weight`` of version 2; the default stands for one core, as 1024 shares do in version 1.
 LEAST_WEIGHT, DEFAULT_WEIGHT, MOST_WEIGHT = 1, 100, 10_000
 
@@ -20,7 +23,7 @@ LEAST_WEIGHT, DEFAULT_WEIGHT, MOST_WEIGHT = 1, 100, 10_000
 def bandwidth(cores: Number) -> tuple[int, int]:
     """Give a quota and a period, microseconds, that allow so many cores.
 
-    The period is the one nearest to the kernel's default of which the quota is a whole number of microseconds, so that
+    The period is the one nearest to :data:`WANTED_PERIOD_US` of which the quota is a whole number of microseconds, so that
     :func:`cores_of` gives back the same cores. Where there is none (the denominator of the cores is above a million), or where
     the kernel takes no quota so small (below 1/1000 of a core), it is the nearest that the kernel takes.
 
@@ -31,7 +34,7 @@ def bandwidth(cores: Number) -> tuple[int, int]:
     least = max(-(-SHORTEST_US // wanted.numerator), -(-SHORTEST_US // wanted.denominator))
     most = LONGEST_PERIOD_US // wanted.denominator
     if least <= most:
-        times = min(most, max(least, round(Fraction(DEFAULT_PERIOD_US, wanted.denominator))))
+        times = min(most, max(least, round(Fraction(WANTED_PERIOD_US, wanted.denominator))))
         return wanted.numerator * times, wanted.denominator * times
     return max(SHORTEST_US, round(wanted * LONGEST_PERIOD_US)), LONGEST_PERIOD_US
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ def engine_config(lab: Lab) -> Path:
     return lab.config("hybrid-sched", "hybrid-sched.conf")
 
 
-def configure(lab: Lab, **quota: object) -> None:
+def configure(lab: Lab, watchdog: Mapping[str, object] | None = None, **quota: object) -> None:
     """Write the engine's configuration.
 
+    :param watchdog: options of the group ``[watchdog]`` that differ from the lab's.
     :param quota: options of the group ``[quota]`` that differ from the lab's.
     """
     account = service_account(lab, "hybrid")
@@ -53,6 +55,7 @@ def configure(lab: Lab, **quota: object) -> None:
                 "short_half_life_s": 10,
                 "long_half_life_s": 30,
                 "settle_s": 10,
+                **(watchdog or {}),
             },
             "migration": {"container_healthy_s": 3},
             "quota": {

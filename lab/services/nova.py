@@ -92,8 +92,11 @@ def configure(lab: Lab) -> None:
     )
 
 
-def configure_compute(lab: Lab, host: Host) -> None:
-    """Write the configuration of nova-compute on one host, which has no access to the database."""
+def configure_compute(lab: Lab, host: Host, **compute: object) -> None:
+    """Write the configuration of nova-compute on one host, which has no access to the database.
+
+    :param compute: options of the group ``[compute]`` that differ from the lab's.
+    """
     folder = lab.config(host.name, "nova", "x").parent
     sections = _common(lab)
     sections["DEFAULT"] |= {
@@ -114,7 +117,7 @@ def configure_compute(lab: Lab, host: Host) -> None:
         "live_migration_inbound_addr": host.ip,
         "live_migration_permit_auto_converge": True,
     }
-    sections["compute"] = {"resource_provider_association_refresh": 60}
+    sections["compute"] = {"resource_provider_association_refresh": 60, **compute}
     sections["oslo_concurrency"] = {"lock_path": lab.folder("hosts", host.name, "lock")}
     helper = f"{lab.bin}/privsep-helper --config-dir {folder}"
     for group in ("nova_sys_admin", "privsep", "privsep_osbrick", "vif_plug_ovs_privileged"):

@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 import itertools
-import os
-import signal
 from fractions import Fraction
 from typing import Any
 
 from lab.cloud import Cloud, wait_for
 from lab.layout import Lab
-from lab.processes import ProcessTable
 from lab.services import hybrid
 
 #: Memory of a flavor of the lab, in MiB.
@@ -98,11 +95,3 @@ class Filling:
             return sum(row["Guests"] for row in rows), sum(row["Containers"] for row in rows)
 
         wait_for(counted, lambda seen: seen == wanted, 30)
-
-
-def configure_engine(lab: Lab, **quota: object) -> None:
-    """Write the engine's options of the group ``[quota]`` and let it read them again."""
-    hybrid.configure(lab, **quota)
-    engine = ProcessTable(lab).get("hybrid-sched-engine")
-    assert engine is not None, "hybrid-sched-engine does not run"
-    os.kill(engine.pid, signal.SIGHUP)

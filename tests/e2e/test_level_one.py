@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 import pytest
-from filling import MEDIUM_MB, SMALL_MB, Filling, configure_engine
+from engine import configure_engine
+from filling import MEDIUM_MB, SMALL_MB, Filling
 
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from lab.cloud import Cloud, wait_for

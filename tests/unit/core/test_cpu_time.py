@@ -17,18 +17,18 @@ _weights = st.integers(cpu_time.LEAST_WEIGHT, cpu_time.MOST_WEIGHT)
 @pytest.mark.parametrize(
     ("cores", "quota_and_period"),
     [
-        (1, (100_000, 100_000)),
-        (Fraction(3, 2), (150_000, 100_000)),
-        (Fraction(1, 3), (33_333, 99_999)),
-        (Fraction(307, 1024), (30_086, 100_352)),
+        (1, (20_000, 20_000)),
+        (Fraction(3, 2), (30_000, 20_000)),
+        (Fraction(1, 3), (6_667, 20_001)),
+        (Fraction(307, 1024), (6_140, 20_480)),
         # A thousandth of a core is the least that the kernel takes.
         (Fraction(1, 1000), (1_000, 1_000_000)),
         (Fraction(1, 5000), (1_000, 1_000_000)),
         (Fraction(1, 2_000_001), (1_000, 1_000_000)),
-        (1000, (100_000_000, 100_000)),
+        (1000, (20_000_000, 20_000)),
     ],
 )
-def test_a_quota_is_a_whole_number_of_a_period_near_the_default(
+def test_a_quota_is_a_whole_number_of_a_period_near_the_wanted_one(
     cores: Fraction, quota_and_period: tuple[int, int]
 ) -> None:
     assert cpu_time.bandwidth(cores) == quota_and_period

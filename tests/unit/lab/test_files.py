@@ -4,7 +4,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from lab import ini, meminfo
+from lab import cpu_stat, ini, meminfo
 from lab.layout import Host, Lab, saved_lab
 
 _MACHINE = """\
@@ -52,3 +52,25 @@ def test_a_lab_is_found_again_by_later_commands(tmp_path: Path) -> None:
     assert again is not None
     assert again.password == lab.password
     assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
+
+
+_STAT = """\
+cpu  400 0 100 9500 0 0 0 0 0 0
+cpu0 200 0 50 4750 0 0 0 0 0 0
+cpu1 200 0 50 4750 0 0 0 0 0 0
+ctxt 11
+btime 1700000000
+"""
+
+
+def test_the_cpu_time_of_a_host_is_that_of_its_own_processes() -> None:
+    told = cpu_stat.render(_STAT, used_s=3, passed_s=50)
+    assert [line.split()[:5] for line in told.splitlines()] == [
+        ["cpu", "300", "0", "0", "9700"],
+        ["cpu0", "150", "0", "0", "4850"],
+        ["cpu1", "150", "0", "0", "4850"],
+        ["ctxt", "11"],
+        ["btime", "1700000000"],
+    ]
+    # It is written over while others read it.
+    assert len(cpu_stat.render(told, used_s=3e6, passed_s=5e7)) == len(told)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from lab.cloud import wait_for
 from lab.layout import Lab
@@ -21,6 +22,16 @@ def kill_engine(lab: Lab) -> None:
     # While it still ends it would count as running.
     wait_for(lambda: ProcessTable(lab).get(_NAME), lambda left: left is None, 30)
     hybrid.start(lab)
+
+
+@contextmanager
+def engine_stopped(lab: Lab) -> Iterator[None]:
+    """Do without the engine for a while."""
+    ProcessTable(lab).stop([_running(lab)], timeout_s=10)
+    try:
+        yield
+    finally:
+        hybrid.start(lab)
 
 
 def configure_engine(

@@ -87,12 +87,13 @@ class Moves:
         self._before = {each["UUID"] for each in self._all()}
 
     def now(self) -> list[Fields]:
-        """List the moves away from the host."""
-        return [
+        """List the moves away from the host, the oldest first."""
+        new = [
             each
             for each in self._all()
             if each["From"] == self._host and each["UUID"] not in self._before
         ]
+        return sorted(new, key=lambda each: each["Planned"])
 
     def ended(self, count: int, timeout_s: float) -> list[Fields]:
         """Wait for so many moves, and until all have ended."""

@@ -34,13 +34,9 @@ _PERIOD_S, _REPORT_S = 5, 4
 _MOST_LOST = 0.01
 _MOVE_TIMEOUT_S = 300
 _COOLDOWN_S = 900
-#: The lab's hosts share the machine's cores, so that each counts as exhausted before it could be by itself.
-_CPU_LIMIT, _MEMORY_LIMIT = 0.4, 0.37
 _WATCHDOG = {
     "mode": "on",
     "period_s": _PERIOD_S,
-    "limits": f"vcpu:{_CPU_LIMIT},memory_mb:{_MEMORY_LIMIT}",
-    "targets": "vcpu:0.38,memory_mb:0.34",
     # The kernel tells one pressure for all hosts of the lab.
     "stall_limits": "vcpu:1,memory_mb:1,disk_read_bps:1,disk_write_bps:1",
     "short_half_life_s": 2,
@@ -67,7 +63,9 @@ class Load:
     :param resource: that the host is exhausted of.
     :param measured: the figure of a report that tells its use.
     :param usable: how much a host of the lab has of it after its reserve.
-    :param limit: part of it above which the host is exhausted.
+    :param limit: part of it above which the host counts as exhausted here, well before it could be by itself, as the lab's
+        hosts share the machine.
+    :param target: part of it up to which moves may fill a host.
     :param guest: path at which a guest is told to use much.
     :param heavier: what a container runs to use much.
     :param lighter: what the other one runs.
@@ -77,14 +75,15 @@ class Load:
     measured: str
     usable: float
     limit: float
+    target: float
     guest: str
     heavier: str
     lighter: str
 
 
-_CPU = Load("vcpu", "cpu_cores", os.cpu_count() or 2, _CPU_LIMIT, "/cgi-bin/burn", _BURN, _BURN)
+_CPU = Load("vcpu", "cpu_cores", os.cpu_count() or 2, 0.4, 0.38, "/cgi-bin/burn", _BURN, _BURN)
 _MEMORY = Load(
-    "memory_mb", "memory_used_mb", 3584, _MEMORY_LIMIT, "/cgi-bin/fill?400", _hold(650), _hold(450)
+    "memory_mb", "memory_used_mb", 3584, 0.37, 0.34, "/cgi-bin/fill?400", _hold(650), _hold(450)
 )
 
 
@@ -127,10 +126,15 @@ def test_an_exhausted_host_loses_its_largest_consumer_and_nothing_else(
     start_container(empty_cloud, "demo-lighter", 0.3, 512, f"{load.lighter} {WEB}", source)
     wait_for(lambda: page(address), bool, START_TIMEOUT_S)
     moves, others = Moves(lab, source), Moves(lab, target)
-    configure_engine(lab, _WATCHDOG)
+    parts = {
+        "limits": f"{load.resource}:{load.limit}",
+        "targets": f"{load.resource}:{load.target}",
+    }
+    configure_engine(lab, {**_WATCHDOG, **parts})
     with pinging(address) as lost:
         if heavier == HYPERVISOR:
-            page(address, load.guest, timeout_s=60)
+            # Its answer may come later than the move.
+            page(address, load.guest, timeout_s=1)
         over_s = wait_for(lambda: _over_since(lab, source, load), bool, 120)
         planned = wait_for(moves.now, bool, 60)
         ended = moves.ended(1, _MOVE_TIMEOUT_S)

@@ -87,6 +87,22 @@ class NovaMoves:
             raise ServiceFault(f"GET {path} of compute: the answer cannot be used: {bad}") from None
         return sorted(read, key=lambda each: -each.number)
 
+    def apart(self) -> list[frozenset[str]]:
+        """List the members of each server group of which a host may have one at most (policy ``anti-affinity``)."""
+        path, groups = "/os-server-groups", []
+        query = {"all_projects": "true", "limit": str(_MOST)}
+        while True:
+            answer = get(self._service, path, {**query, "offset": str(len(groups))}, role=_ROLE)
+            try:
+                entries = wire.sequence(answer.get("server_groups"), "server_groups", _MOST)
+                groups += [_group(entry, f"server_groups[{n}]") for n, entry in enumerate(entries)]
+            except wire.BadMessage as bad:
+                raise ServiceFault(
+                    f"GET {path} of compute: the answer cannot be used: {bad}"
+                ) from None
+            if len(entries) < _MOST:
+                return [group for group in groups if len(group) > 1]
+
     def live_migrate(self, uuid: str, host: str) -> None:
         """Ask for a live migration to a host, which every filter of the scheduler has to let pass."""
         self._act(uuid, "os-migrateLive", {"host": host, "block_migration": "auto"})
@@ -147,6 +163,16 @@ def _guest(fields: Mapping[str, Any]) -> Guest:
     power = wire.integer(fields.get("OS-EXT-STS:power_state") or 0, "power_state", 0, _LONGEST)
     fault = wire.mapping(fields.get("fault") or {}, "fault")
     return Guest(host, vm_state, task_state, power, " ".join(str(fault.get("message", "")).split()))
+
+
+def _group(entry: object, where: str) -> frozenset[str]:
+    """Read the members of a server group; none where two of them may share a host."""
+    fields = wire.mapping(entry, where)
+    rules = wire.mapping(fields.get("rules") or {}, f"{where}.rules")
+    if fields.get("policy") != "anti-affinity" or rules.get("max_server_per_host", 1) != 1:
+        return frozenset()
+    members = wire.sequence(fields.get("members"), f"{where}.members", wire.LARGEST)
+    return frozenset(wire.text(each, f"{where}.members", _LONGEST) for each in members)
 
 
 def _migration(entry: object, where: str) -> GuestMigration:

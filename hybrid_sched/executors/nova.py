@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 from oslo_config import cfg
@@ -15,7 +15,7 @@ from hybrid_sched.core.cluster import HYPERVISOR
 from hybrid_sched.core.rebalancing.moves import MoveState
 from hybrid_sched.core.rebalancing.record import MoveRecord
 from hybrid_sched.executors.stepping import Refused, asking, going_on, over
-from hybrid_sched.interfaces.executor import MigrationExecutor, Step
+from hybrid_sched.interfaces.executor import MigrationExecutor, MoveUnavailable, Step
 
 MIGRATING = "migrating"
 #: What Nova says to a request for what is under way or over.
@@ -44,6 +44,14 @@ class NovaExecutor(MigrationExecutor):
         options.register(conf)
         self._nova = nova_moves(conf) if nova is None else nova
         self._clock = clock
+
+    def apart(self) -> Sequence[frozenset[str]]:
+        """Give the server groups of Nova with the policy ``anti-affinity``."""
+        try:
+            with asking():
+                return self._nova.apart()
+        except Refused as refused:
+            raise MoveUnavailable(str(refused)) from None
 
     def _ask_gently(self, ask: Callable[[], None]) -> None:
         """Ask for what may be under way or over already: the next look at the guest tells."""

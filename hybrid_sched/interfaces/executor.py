@@ -78,6 +78,15 @@ class MigrationExecutor(ABC):
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
 
+    def apart(self) -> Sequence[frozenset[str]]:
+        """Give the groups of tasks of which no two may share a host, by uuid; asked for once a period.
+
+        Where only the service's own scheduler knows such groups, a move that would break one is refused there.
+
+        :raises MoveUnavailable: when a service does not answer; what was told before goes on to count.
+        """
+        return ()
+
     @abstractmethod
     def advance(self, move: MoveRecord) -> Step:
         """Do the next step.

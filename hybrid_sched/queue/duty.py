@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from oslo_config import cfg
 from oslo_log import log
+from prometheus_client.registry import Collector
 
 from hybrid_sched.clients.nova import nova_client
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
@@ -56,6 +57,7 @@ class QueueDuty:
         self.runner = QueueRunner(conf, store, launchers, planner, term)
         queue = TaskQueue(store, term, resolver(launchers))
         self.endpoints = (QueueEndpoint(queue, PlannedOutlook(self.runner, planner)),)
+        self.collectors: tuple[Collector, ...] = ()
 
     def start(self) -> None:
         """Begin."""

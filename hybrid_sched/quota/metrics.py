@@ -120,19 +120,20 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 
 
 class MetricsServer:
-    """Serve the metrics of the engine that leads, on the address of ``[metrics]``; none where that is off.
+    """Serve the metrics of the engine that leads and of its duties, on the address of ``[metrics]``; none where that is off.
 
     :param conf: options of the group ``[metrics]``.
-    :param engine: the leader's.
+    :param collectors: of the figures to serve.
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, engine: Engine) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, *collectors: Collector) -> None:
         self._server = None
         options = conf.metrics
         if not options.enabled:
             return
         registry = CollectorRegistry()
-        registry.register(EngineCollector(engine))
+        for collector in collectors:
+            registry.register(collector)
         try:
             self._server, self._thread = start_http_server(
                 options.port, addr=str(options.address), registry=registry

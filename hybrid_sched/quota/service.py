@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import cotyledon
 from oslo_config import cfg
 from oslo_log import log
+from prometheus_client.registry import Collector
 
 from hybrid_sched.conf.database import parameters
 from hybrid_sched.core.resources import Number
@@ -25,7 +26,7 @@ from hybrid_sched.quota.endpoint import EngineEndpoint
 from hybrid_sched.quota.engine import Engine
 from hybrid_sched.quota.leadership import Leadership
 from hybrid_sched.quota.live_inputs import LiveInputs
-from hybrid_sched.quota.metrics import MetricsServer
+from hybrid_sched.quota.metrics import EngineCollector, MetricsServer
 from hybrid_sched.quota.notifications import ShareNotifier
 from hybrid_sched.quota.receipt_endpoint import ReceiptEndpoint
 from hybrid_sched.quota.squeeze import SqueezeOrders
@@ -45,6 +46,10 @@ class Duty(Protocol):
     @property
     def endpoints(self) -> Sequence[object]:
         """Give what answers on the engine's topic."""
+
+    @property
+    def collectors(self) -> Sequence[Collector]:
+        """Give what tells its figures to Prometheus."""
 
     def start(self) -> None:
         """Begin."""
@@ -150,7 +155,8 @@ class Leader:
             ReceiptEndpoint(self._engine.receipts),
             *(endpoint for duty in self._duties for endpoint in duty.endpoints),
         )
-        metrics = MetricsServer(self._conf, self._engine)
+        collectors = [each for duty in self._duties for each in duty.collectors]
+        metrics = MetricsServer(self._conf, EngineCollector(self._engine), *collectors)
         self._archive.start()
         # The engine does one thing at a time; more threads would only wait for each other.
         server.start(override_pool_size=_THREADS)

@@ -17,6 +17,7 @@ from hybrid_sched.db.watchdog import WatchdogStore
 from hybrid_sched.quota.duty import TermThread
 from hybrid_sched.watchdog.endpoint import WatchdogEndpoint
 from hybrid_sched.watchdog.executors import Executors, Make, load_executor
+from hybrid_sched.watchdog.metrics import WatchdogCollector
 from hybrid_sched.watchdog.orders import Orders
 from hybrid_sched.watchdog.policy import LivePolicy
 from hybrid_sched.watchdog.runner import WatchdogRunner
@@ -60,6 +61,7 @@ class WatchdogDuty:
         )
         orders = Orders(conf, moves, settings, policy, executors, self.runner, term, clock_s)
         self.endpoints = (WatchdogEndpoint(orders),)
+        self.collectors = (WatchdogCollector(self.runner),)
 
     def start(self) -> None:
         """Begin."""

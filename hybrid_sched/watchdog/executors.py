@@ -11,7 +11,7 @@ from oslo_log import log
 from hybrid_sched import loading
 from hybrid_sched.conf import watchdog
 from hybrid_sched.conf.quota import BadOption
-from hybrid_sched.interfaces.executor import MigrationExecutor
+from hybrid_sched.interfaces.executor import MigrationExecutor, MoveUnavailable
 
 LOG = log.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class Executors:
         self._conf = conf
         self._make = make
         self._made: dict[str, MigrationExecutor] = {}
+        self._apart: dict[str, tuple[frozenset[str], ...]] = {}
         self._said: dict[str, str] = {}
 
     def get(self, name: str) -> MigrationExecutor | None:
@@ -77,6 +78,20 @@ class Executors:
                     f"[watchdog] executors: {name} does not move tasks of {framework}, it moves {moved}.",
                 )
         return usable
+
+    def apart(self) -> tuple[frozenset[str], ...]:
+        """Give the groups of tasks of which no two may share a host, as the executors that move tasks now tell them.
+
+        A service that does not answer is taken to say what it said last.
+        """
+        names = sorted(set(self.by_framework().values()))
+        for name in names:
+            try:
+                self._apart[name] = tuple(self._made[name].apart())
+                self._said.pop(f"{name} apart", None)
+            except MoveUnavailable as fault:
+                self._say(f"{name} apart", f"Groups of tasks that have to be apart: {fault}")
+        return tuple(group for name in names for group in self._apart.get(name, ()))
 
     def _say(self, about: str, text: str) -> None:
         # Said once for each reason, not each period.

@@ -63,11 +63,13 @@ class LivePolicy:
         self._clock_s = clock_s
         self._situations = Situations(conf, cluster, clock_s)
         self._parameters = Parameters()
+        self._apart: tuple[frozenset[str], ...] = ()
         self._said = ""
 
     def observe(self) -> None:
-        """Take in the reports of a period."""
+        """Take in the reports of a period, and which tasks have to be apart."""
         self._situations.observe(self._newest_parameters())
+        self._apart = self._executors.apart()
 
     def situation(self) -> Situation:
         """Give the cluster as it is now.
@@ -90,6 +92,7 @@ class LivePolicy:
             drained=self._settings.drained(),
             movers=self._executors.by_framework(),
             excluded=frozenset(options.excluded) | _failing(known, now_s - options.failure_pause_s),
+            apart=self._apart,
         )
         return self._situations.now(parameters, around)
 

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import replace
@@ -75,6 +76,11 @@ class WatchdogRunner:
         self._period_due_s = self._forget_due_s = 0.0
         #: Hosts for which more was wanted in the last period.
         self.left_alone: tuple[LeftAlone, ...] = ()
+        #: Imbalance score at the last decision; None before.
+        self.score: float | None = None
+        #: Moves by state, and those that ended in this term by strategy, framework and state.
+        self.in_flight: Counter[MoveState] = Counter()
+        self.ended: Counter[tuple[str, str, MoveState]] = Counter()
         #: Held while something is decided: the policy is for one thread at a time.
         self.deciding = threading.Lock()
 
@@ -90,7 +96,9 @@ class WatchdogRunner:
             self._period_due_s = now_s + self._options.period_s
             with self.deciding:
                 self._run_period(now_s)
-        for move in self._moves.in_flight():
+        going = self._moves.in_flight()
+        self.in_flight = Counter(move.state for move in going)
+        for move in going:
             if len(self._steps) >= self._options.threads:
                 break
             self._go_on(move, now_s)
@@ -117,6 +125,7 @@ class WatchdogRunner:
                 self._say("strategy", f"[watchdog] strategy: {fault}.")
                 continue
             left_alone += plan.left_alone
+            self.score = plan.score_before
             for each in plan.left_alone:
                 self._say(each.host, f"{each.reason}.")
             self._plan(
@@ -222,6 +231,7 @@ class WatchdogRunner:
         if after.state is not before.state or after.step != before.step:
             LOG.info("Move %s: %s %s. %s", after.uuid, after.state, after.step, after.text)
         if after.state not in IN_FLIGHT:
+            self.ended[after.strategy, after.decision.framework, after.state] += 1
             self._not_before_s.pop(after.uuid, None)
             self._said.pop(after.uuid, None)
             self._mine.discard(after.uuid)

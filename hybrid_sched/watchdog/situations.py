@@ -54,12 +54,14 @@ class Surroundings:
     :param drained: names of hosts that are to be emptied.
     :param movers: frameworks whose tasks can be moved.
     :param excluded: uuids of tasks that are not moved now.
+    :param apart: groups of uuids of which no two may share a host.
     """
 
     moves: Sequence[MoveRecord]
     drained: frozenset[str]
     movers: Collection[str]
     excluded: frozenset[str] = frozenset()
+    apart: tuple[frozenset[str], ...] = ()
 
 
 class Situations:
@@ -110,6 +112,7 @@ class Situations:
                 for move in surroundings.moves
             ),
             excluded=surroundings.excluded,
+            apart=surroundings.apart,
             drained=surroundings.drained,
             named=frozenset(task.uuid for tasks in named for task in tasks),
         )

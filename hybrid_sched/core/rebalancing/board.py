@@ -16,7 +16,7 @@ from hybrid_sched.core.rebalancing.restraint import Restraint
 from hybrid_sched.core.rebalancing.score import Imbalance
 from hybrid_sched.core.rebalancing.situation import Situation
 from hybrid_sched.core.resources import Resources, add
-from hybrid_sched.core.share_gate import Request, ShareGate
+from hybrid_sched.core.share_gate import Request, ShareGate, Verdict
 
 _MIB = 2**20
 
@@ -100,21 +100,30 @@ class Board:
 
         Hosts of another pool, the task's own, those that are to be emptied and those that may take nothing now are left out.
         """
-        pool = self.snapshot.hosts[place.name].pool
         hosts = [
             name
             for name in self._places
-            if name != place.name
-            and name not in self._emptying
-            and self.snapshot.hosts[name].pool == pool
-            and self._restraint.of_target(name) is None
-            and self._restraint.keeps_apart(resident.task.uuid, self._places[name].present)
+            if name != place.name and self.barred(place, resident, name) is None
         ]
+        admitted = self.judged(resident, hosts).admitted
+        task = resident.task
+        return list(rank(self.snapshot, task.framework, task.demand, admitted).best_first()[0])
+
+    def barred(self, place: Place, resident: Resident, host: str) -> str | None:
+        """Say why a task may not go to a host, however much room there is; None when it may."""
+        if host in self._emptying:
+            return "it is to be emptied"
+        if self.snapshot.hosts[host].pool != self.snapshot.hosts[place.name].pool:
+            return "it belongs to another pool"
+        if not self._restraint.keeps_apart(resident.task.uuid, self._places[host].present):
+            return "it has a task that must be apart from this one"
+        return self._restraint.of_target(host)
+
+    def judged(self, resident: Resident, hosts: Sequence[str]) -> Verdict:
+        """Give what the schedulers' own gate says of hosts for a task that moves."""
         task = resident.task
         request = Request(task.uuid, task.framework, task.demand, is_move=True)
-        gate = ShareGate(self.snapshot, allow_unreported=False)
-        admitted = gate.judge(request, hosts).admitted
-        return list(rank(self.snapshot, task.framework, task.demand, admitted).best_first()[0])
+        return ShareGate(self.snapshot, allow_unreported=False).judge(request, hosts)
 
     def tried(
         self,
@@ -134,7 +143,7 @@ class Board:
         :returns: the decision; None when the target would be filled above a target, or the score would not fall by the cost.
         """
         there = self._places[target]
-        if not there.holds(resident, self.parameters):
+        if there.overfilled(resident, self.parameters) is not None:
             return None
         source_after = place.without(resident)
         target_after = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from hybrid_sched.core.rebalancing.board import Board
 from hybrid_sched.core.rebalancing.moves import Decision
+from hybrid_sched.core.rebalancing.no_target import why_no_target
 from hybrid_sched.core.rebalancing.places import Place, Resident
 
 
@@ -53,7 +54,8 @@ def empty_host(board: Board, place: Place, reason: str, *, open_only: bool = Fal
         resource = _largest(place, resident)[1]
         decision = first_move(board, place, resident, resource, reason, open_only=open_only)
         if decision is None:
-            stay.append(f"no host can take {resident.task.uuid} and stay within its targets")
+            hosts = why_no_target(board, place, resident) or "no other host has a fresh report"
+            stay.append(f"no host can take {resident.task.uuid}: {hosts}")
         else:
             board.decide(decision)
     return stay

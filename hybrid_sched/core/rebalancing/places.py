@@ -74,17 +74,21 @@ class Place:
             for have, less in zip(self.expected, resident.expected, strict=True)
         ]
 
-    def holds(self, resident: Resident, parameters: Parameters) -> bool:
-        """Say whether the host, at its peak, stays within all targets with a task more."""
+    def overfilled(self, resident: Resident, parameters: Parameters) -> tuple[int, float] | None:
+        """Give a resource of which the host, at its peak, would be above its target with a task more, and the part of it.
+
+        :returns: None when it stays within all targets.
+        """
         for index, target in enumerate(parameters.targets):
             usable, more = self.usable[index], resident.expected[index]
             if usable <= 0 or more <= 0:
                 continue
             used = self.expected[index] + more
             variance = self.variance[index] + resident.variance[index]
-            if peak(used, variance, self._deviations) > target * usable:
-                return False
-        return True
+            there = peak(used, variance, self._deviations)
+            if there > target * usable:
+                return index, there / usable
+        return None
 
     def put(self, resident: Resident) -> None:
         """Add a task that is there."""

@@ -6,7 +6,8 @@ from __future__ import annotations
 from hybrid_sched.core.rebalancing.base import Strategy
 from hybrid_sched.core.rebalancing.board import Board
 from hybrid_sched.core.rebalancing.choice import first_move
-from hybrid_sched.core.rebalancing.places import Place
+from hybrid_sched.core.rebalancing.no_target import why_no_target
+from hybrid_sched.core.rebalancing.places import Place, Resident
 from hybrid_sched.core.resources import Resources
 
 
@@ -57,9 +58,17 @@ def _relieve(board: Board, place: Place, resource: int) -> None:
                 board.decide(decision)
                 break
         else:
-            board.leave_alone(
-                place.name,
-                f"{why}; no host can take any of its {len(consumers)} tasks that use {name} and may be moved now, and stay "
-                f"within its targets at a gain above the cost",
-            )
+            board.leave_alone(place.name, f"{why}; {_stuck(board, place, consumers, name)}")
             return
+
+
+def _stuck(board: Board, place: Place, consumers: list[Resident], name: str) -> str:
+    """Say why none of the consumers of a resource can go, with what keeps the first one on each host."""
+    if not consumers:
+        return f"none of its tasks that use {name} may be moved now"
+    first = consumers[0]
+    hosts = why_no_target(board, place, first) or "there is no other host with a fresh report"
+    return (
+        f"no host can take any of its {len(consumers)} tasks that use {name} and may be moved now; the first is "
+        f"{first.task.uuid}: {hosts}"
+    )

@@ -106,8 +106,8 @@ def test_a_use_that_varies_needs_more_room():
     board = Board(situation)
     big = board.at("a").residents["big"]
     assert big.expected[0] < 4
-    assert not board.at("b").holds(big, parameters)
-    assert board.at("b").holds(replace(big, variance=NO_USE), parameters)
+    assert board.at("b").overfilled(big, parameters) is not None
+    assert board.at("b").overfilled(replace(big, variance=NO_USE), parameters) is None
 
 
 def test_the_schedulers_gate_refuses_targets_that_are_full_by_declaration():
@@ -327,3 +327,33 @@ def test_a_task_stays_in_its_pool():
 
 def test_a_task_that_the_ladder_names_goes_before_larger_ones():
     assert moves_of(watch(TASKS, named=frozenset({"mid"}))) == [("mid", "a", "b")]
+
+
+def test_why_no_host_takes_a_task_is_told_host_by_host():
+    hosts = {
+        "a": FULL,
+        "b": (Guest("b1", 5),),
+        "c": (Guest("c1", 5),),
+        "d": (Guest("rival", 1),),
+        "e": (Guest("e1", 1),),
+    }
+    situation = watch(
+        hosts,
+        excluded=frozenset({"mid", "small"}),
+        apart=(frozenset({"big", "rival"}),),
+        moves=(done("other", "e", "elsewhere", 1e9),),
+    )
+    plan = decide(Relieve(), situation)
+    assert not plan.decisions
+    (left,) = plan.left_alone
+    assert left.reason == (
+        "host a is exhausted: 90% of its vcpu, above 80%; no host can take any of its 1 tasks that use vcpu and may be moved "
+        "now; the first is big: b, c: it would be at 90% of its vcpu, above its target 70%; d: it has a task that must be "
+        "apart from this one; e: it gave a task within its cooldown"
+    )
+
+
+def test_nothing_that_may_be_moved_is_said():
+    situation = watch(TASKS, excluded=frozenset({"big", "mid", "small"}))
+    (left,) = decide(Relieve(), situation).left_alone
+    assert left.reason.endswith("none of its tasks that use vcpu may be moved now")

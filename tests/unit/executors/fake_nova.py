@@ -32,11 +32,19 @@ class FakeNova:
         self.refuses = False
         self.aims: dict[str, str] = {}
         root = "http://compute"
+        #: Server groups, as Nova keeps them.
+        self.groups: list[dict[str, Any]] = []
         wire.get(f"{root}/os-migrations", json=self._list)
+        wire.get(f"{root}/os-server-groups", json=self._list_groups)
         wire.get(re.compile(rf"^{root}/servers/[^/]+$"), json=self._show)
         wire.post(re.compile(rf"^{root}/servers/[^/]+/action$"), json=self._act)
         wire.delete(re.compile(rf"^{root}/servers/[^/]+/migrations/"), json=self._abort)
         wire.post(re.compile(rf"^{root}/servers/[^/]+/migrations/"), json=self._force)
+
+    def _list_groups(self, request: Any, _context: Any) -> dict[str, Any]:
+        assert request.qs["all_projects"] == ["true"]
+        first, most = int(request.qs["offset"][0]), int(request.qs["limit"][0])
+        return {"server_groups": self.groups[first : first + most]}
 
     def client(self) -> NovaMoves:
         auth = token_endpoint.Token("http://compute", "token")

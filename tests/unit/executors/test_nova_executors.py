@@ -12,6 +12,7 @@ from hybrid_sched.core.cluster import HYPERVISOR
 from hybrid_sched.core.rebalancing.moves import MoveState
 from hybrid_sched.executors.nova_cold import NovaCold
 from hybrid_sched.executors.nova_live import NovaLive
+from hybrid_sched.interfaces.executor import MoveUnavailable
 
 GUEST = "guest-1"
 LIVE = ("os-migrateLive", {"host": TARGET, "block_migration": "auto"})
@@ -250,3 +251,27 @@ def test_a_stopped_guest_is_taken_out_of_error_and_is_stopped_again(cold: World)
     cold.nova.ends = "completed"
     assert cold.run().startswith("disk is full; the guest is on host-1")
     cold.assert_ended(MoveState.FAILED, SOURCE, "stopped")
+
+
+def group(*members: str, policy: str = "anti-affinity", **fields: Any) -> dict[str, Any]:
+    return {"policy": policy, "rules": {}, "members": list(members), **fields}
+
+
+def test_server_groups_of_which_a_host_may_have_one_member_are_told(live: World) -> None:
+    live.nova.groups = [
+        group("a", "b"),
+        group("c", "d", policy="soft-anti-affinity"),
+        group("e", "f", rules={"max_server_per_host": 2}),
+        group("g"),
+        *(group(f"x{n}", f"y{n}") for n in range(1000)),
+    ]
+    told = NovaLive(conf(), live.nova.client()).apart()
+    assert told[0] == {"a", "b"}
+    assert len(told) == 1001
+
+
+def test_groups_that_may_not_be_looked_at_are_no_answer(wire: requests_mock.Mocker) -> None:
+    nova = FakeNova(wire)
+    wire.get("http://compute/os-server-groups", status_code=403, text="policy")
+    with pytest.raises(MoveUnavailable, match="role admin"):
+        NovaLive(conf(), nova.client()).apart()

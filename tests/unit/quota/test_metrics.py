@@ -137,14 +137,14 @@ def test_limits_that_agents_set_and_repaired_are_counted_by_host() -> None:
 
 def test_nothing_listens_by_default() -> None:
     port = free_port()
-    server = MetricsServer(conf(port=port), Site().engine)
+    server = MetricsServer(conf(port=port), EngineCollector(Site().engine))
     assert not is_open(port)
     server.close()
 
 
 def test_metrics_are_served_over_http_until_they_are_closed() -> None:
     port, site = free_port(), borrowing()
-    server = MetricsServer(conf(enabled=True, port=port), site.engine)
+    server = MetricsServer(conf(enabled=True, port=port), EngineCollector(site.engine))
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
             found = figures(answer.read().decode())
@@ -161,7 +161,7 @@ def test_an_address_that_is_in_use_is_an_error_line_and_no_crash(
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        server = MetricsServer(conf(enabled=True, port=port), Site().engine)
+        server = MetricsServer(conf(enabled=True, port=port), EngineCollector(Site().engine))
         server.close()
     (line,) = caplog.records
     assert line.levelname == "ERROR"
@@ -173,7 +173,7 @@ def test_an_address_that_is_in_use_is_an_error_line_and_no_crash(
 def test_the_address_can_be_used_again_by_the_next_leader() -> None:
     port = free_port()
     for _ in range(2):
-        server = MetricsServer(conf(enabled=True, port=port), Site().engine)
+        server = MetricsServer(conf(enabled=True, port=port), EngineCollector(Site().engine))
         try:
             assert is_open(port)
         finally:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -62,6 +62,11 @@ class Relocator(MigrationExecutor):
     def __init__(self, world: World) -> None:
         super().__init__(world.conf)
         self._world = world
+
+    def apart(self) -> Sequence[frozenset[str]]:
+        if isinstance(self._world.apart, Exception):
+            raise self._world.apart
+        return self._world.apart
 
     def advance(self, move: MoveRecord) -> Step:
         self._world.meet("step before")
@@ -145,6 +150,7 @@ class World:
         self.ports: set[str] = set()
         self.refusals: list[str] = []
         self.faults: list[Exception] = []
+        self.apart: Sequence[frozenset[str]] | Exception = ()
         #: How often each move has started its task on the target.
         self.moved: Counter[str] = Counter()
         self.wait_s = 0.0
@@ -174,6 +180,11 @@ class World:
         if name == "dry_run":
             return DryRunExecutor(conf)
         raise PluginNotFound(f"there is no plug-in {name!r}")
+
+    def start_rival(self, host: str) -> None:
+        """Add a task of little use, which others may have to be apart from."""
+        self.tasks["rival"] = self.task("rival", HYPERVISOR)
+        self.cores["rival"], self.running["rival"] = 0.1, {host}
 
     def start(self, task: str, host: str) -> bool:
         """Start a task unless it runs there already; says whether it was started."""

@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import pytest
 from moving_world import PERIOD_S, SETTLE_S, World
+from prometheus_client import CollectorRegistry
 
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.core.rebalancing.moves import MoveState
 from hybrid_sched.db import Database
 from hybrid_sched.db.terms import Deposed
 from hybrid_sched.interfaces.executor import MoveUnavailable
+from hybrid_sched.watchdog.metrics import WatchdogCollector
 
 
 def test_an_exhausted_host_is_relieved_within_three_periods_and_no_move_follows(
@@ -248,3 +250,41 @@ def test_a_task_that_fails_again_and_again_makes_room_for_another(world: World) 
         ("big", MoveState.FAILED),
         ("mid", MoveState.DONE),
     ]
+
+
+def test_groups_of_tasks_stay_apart_though_their_service_does_not_answer_for_a_while(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.start_rival("b")
+    world.apart = (frozenset({"big", "rival"}),)
+    world.period()
+    world.apart = MoveUnavailable("Nova does not answer.")
+    for _ in range(2):
+        world.period()
+    assert world.one().decision.target == "c"
+    assert caplog.text.count("have to be apart: Nova does not answer.") == 1
+
+
+def test_moves_are_counted_for_prometheus(world: World) -> None:
+    registry = CollectorRegistry()
+    registry.register(WatchdogCollector(world.runner))
+
+    def figure(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"hybrid_sched_{name}", labels)
+
+    assert figure("imbalance_score") is None
+    seen = []
+
+    def look(point: str) -> None:
+        if point == "step before":
+            seen.append(figure("moves_in_flight", state="planned"))
+
+    world.meet = look
+    for _ in range(3):
+        world.period()
+    ended = {"strategy": "relieve", "framework": HYPERVISOR}
+    assert figure("ended_moves_total", **ended, state="done") == 1
+    assert seen[0] == 1
+    assert figure("moves_in_flight", state="planned") == 0
+    assert figure("hosts_left_alone") == 0
+    assert (figure("imbalance_score") or 0) > 0

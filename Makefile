@@ -87,6 +87,8 @@ lint: venv  ## Check style, types, import directions, documents and scripts.
 	$(BIN)/flake8 --select=H --extend-ignore=H301,H306,H404,H405 --exclude=.venv,.lab,doc/build hybrid_sched lab tests benchmarks
 	$(BIN)/doc8 README.rst doc/source releasenotes
 	shellcheck tools/install-packages tools/make-venv tools/run-suites tools/v2-guest .ci/run lab/files/guest-init lab/files/libvirt-hook
+	shellcheck -x devstack/settings devstack/override-defaults devstack/plugin.sh devstack/lib/hybrid-sched \
+		tests/unit/devstack/*.sh etc/hybrid-sched/bash-completion/*
 
 bench-failover: venv  ## Measure what a change of the leading engine costs requests (figures in .bench/failover.json).
 	$(BIN)/python -m benchmarks.failover

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2034 # variables that DevStack reads
 # Run phases of the plugin in a sandbox, in one shell as stack.sh does: drive.sh PHASE... with each PHASE as 'MODE PHASE'.
 #
 # In the environment: SANDBOX, a folder for everything; ENABLED_SERVICES and DEVSTACK_PLUGINS; DEVSTACK_DIR, a checkout, to use
@@ -38,6 +39,7 @@ mkdir -p "$DATA_DIR" "$SYSTEMD_DIR"
 source "$HYBRID_SCHED_DIR/devstack/override-defaults"
 # shellcheck source=devstack/settings
 source "$HYBRID_SCHED_DIR/devstack/settings"
+make_their_files
 
 for phase in "$@"; do
     # Two words, or one.

@@ -23,6 +23,7 @@ RECORDED = (
     "a2query",
     "uwsgi",
     "hybrid-sched-manage",
+    "rabbitmqctl",
 )
 STACK = (
     "stack pre-install",
@@ -47,12 +48,24 @@ esac
 _SUDO = """#!/bin/bash
 printf '%s\\n' "sudo $*" >>"$SANDBOX/commands"
 while [[ "$1" == -* || "$1" == *=* ]]; do shift; done
-for word in "$@"; do
-    case "$word" in
-        "$SANDBOX"/*) ;;
-        /*) [[ "$1" == tee ]] && cat >/dev/null; exit 0 ;;
+own=$SANDBOX/bin/$(basename "$1")
+if [[ -x "$own" ]]; then
+    exec "$own" "${@:2}"
+else
+    case "$1" in
+        cat | chmod | chown | cp | grep | install | ln | mkdir | mv | rm | sed | tee) ;;
+        *) exit 0 ;;
     esac
-done
+    words=("$@")
+    # What sed does begins with a slash too.
+    [[ "$1" == sed ]] && words=("${@: -1}")
+    for word in "${words[@]}"; do
+        case "$word" in
+            "$SANDBOX"/* | /dev/null) ;;
+            /*) [[ "$1" == tee ]] && cat >/dev/null; exit 0 ;;
+        esac
+    done
+fi
 exec "$@"
 """
 

@@ -41,6 +41,7 @@ function iniset {
     fi
 }
 
+function make_their_files { :; }
 function define_plugin { :; }
 function plugin_requires { :; }
 function die { echo "[ERROR] ${*:2}" >&2; exit 1; }

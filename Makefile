@@ -23,7 +23,7 @@ FRONT := separate-6-3 separate-7-2 shared-fcfs shared-fcfs-skip nova-spread pape
 
 .PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration test-zun \
 	test-faults test-isolation test-lab bench-engine bench-sched bench-failover bench-pack bench-noisy bench-rebalance \
-	experiments lint docs clean
+	experiments lint docs samples clean
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -113,6 +113,12 @@ experiments: venv  ## Simulate the paper's evaluation with all policies; tables 
 	$(BIN)/hybrid-sched-simulate plot makespan --means $(EXPERIMENTS)/table2.csv --output $(EXPERIMENTS)/makespan.svg \
 		--policies separate-3-6 separate-6-3 separate-7-2 shared-fcfs nova-spread paper fair-fill fair-fill-off
 	$(BIN)/hybrid-sched-simulate plot front --means $(EXPERIMENTS)/test6.csv --output $(EXPERIMENTS)/front.svg
+
+samples: venv  ## Write the sample configuration files of etc/hybrid-sched.
+	@for config in etc/hybrid-sched/*generator.conf; do \
+		case $$config in *policy*) program=oslopolicy-sample-generator ;; *) program=oslo-config-generator ;; esac; \
+		$(BIN)/$$program --config-file $$config || exit 1; \
+	done
 
 docs: venv  ## Build the documents; a warning is an error.
 	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html

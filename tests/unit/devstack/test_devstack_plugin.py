@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from oslo_config import cfg
-from sandbox import ALL_IN_ONE, CHECKOUT, STACK, Sandbox
+from sandbox import CHECKOUT, STACK, Sandbox
 
 from hybrid_sched.clients.placement import placement_client
 from hybrid_sched.clients.zun import zun_client

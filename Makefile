@@ -22,7 +22,7 @@ FRONT := separate-6-3 separate-7-2 shared-fcfs shared-fcfs-skip nova-spread pape
 	wdrf-spread guest-first fair-fill-0 fair-fill:0.01 fair-fill:0.02 fair-fill fair-fill:0.05 fair-fill:0.1 fair-fill:0.4 fair-fill-off
 
 .PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration test-zun \
-	test-faults test-isolation test-lab bench-engine bench-sched bench-failover bench-pack bench-noisy bench-rebalance \
+	test-faults test-isolation test-lab test-install bench-engine bench-sched bench-failover bench-pack bench-noisy bench-rebalance \
 	experiments lint docs samples clean
 
 help:  ## Show the targets.
@@ -72,6 +72,11 @@ test-isolation: venv  ## Measure guests and containers under full load against t
 
 test-lab: venv  ## Start the lab and drive it with the real clients.
 	@tools/run-suites --lab e2e
+
+test-install: venv  ## Follow the pages of installation and removal on a lab without our services.
+	$(BIN)/python -m lab up --stock
+	$(BIN)/python -m lab exec -- $(BIN)/python -m pytest tests/e2e/test_install_by_hand.py -p no:cacheprovider; \
+		code=$$?; $(BIN)/python -m lab down; exit $$code
 
 bench-sched: venv  ## Measure what the plug-ins cost Nova's and Zun's schedulers; figures in .bench/sched.json.
 	$(BIN)/python -m benchmarks.sched

@@ -39,7 +39,9 @@ ALL_IN_ONE = (
 _RECORDER = """#!/bin/bash
 printf '%s\\n' "$(basename "$0") $*" >>"$SANDBOX/commands"
 case "$(basename "$0") $*" in
-    openstack\\ *assignment*) ;;
+    # There is nothing yet.
+    openstack\\ *assignment* | openstack\\ *endpoint\\ list*) ;;
+    openstack\\ *service\\ show*) exit 1 ;;
     openstack\\ *) echo made-id ;;
 esac
 """

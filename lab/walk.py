@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lab import hosts
 from lab.layout import CHECKOUT, CONTROL_IP, Host, Lab
-from lab.processes import ProcessTable, StepFailed, wait_until
+from lab.processes import ProcessTable, StepFailed, started_ticks, wait_until
 from lab.services import nova, zun
 from lab.services.common import DURABLE_QUEUES
 from lab.services.hybrid import METRICS_PORT
@@ -117,6 +117,10 @@ class Machine:
             self._root.joinpath("etc", *parts).mkdir(parents=True, exist_ok=True)
         # The lab's Zun keeps what containers declared elsewhere, see declared_path.
         (self._root / "var/lib/zun/hybrid-sched").mkdir(parents=True)
+        # Root's client of the database finds the lab's server, as it would on the server itself.
+        socket = self._lab.folder("data", "mariadb") / "mariadb.sock"
+        (self._root / "root").mkdir()
+        (self._root / "root" / ".my.cnf").write_text(f"[client]\nsocket = {socket}\nuser = root\n")
 
     def path(self, text: str) -> Path:
         """Give the place, outside, of a file of this machine."""
@@ -128,17 +132,16 @@ class Machine:
         path = self.dropped(*parts[:2]) / parts[2] if parts[:2] in _DROPPED else self.path(file)
         path.write_text(text)
 
-    def run(self, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run a command line with bash."""
         return subprocess.run(
             self.inside(["bash", "-c", command]),
             env={
                 **os.environ,
                 **self._lab.client_environment(),
-                "HOME": "/root",
+                "HOME": str(self._root / "root"),
                 # The programs are to be found by the links that the page makes, the clients where the lab has them.
                 "PATH": f"/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:{self._lab.bin}",
-                **environment,
             },
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -195,6 +198,10 @@ class Machine:
         elif process is None:
             raise StepFailed(f"{service} does not run on {self.name}.")
         elif action == "disable":
+            # The program itself first: what entered the host for it ends after it.
+            inner = _innermost(process.pid)
+            os.kill(inner, signal.SIGTERM)
+            wait_until(lambda: started_ticks(inner) is None, 30)
             table.stop([process], timeout_s=10)
             table.forget(name)
         elif action == "reload":
@@ -302,7 +309,7 @@ class Walk:
             elif words[0] == "systemctl":
                 machine.systemctl(words[1:])
             elif words[0] != "pip":
-                done = machine.run(f"cd {folder} && {command}", **self._database_client())
+                done = machine.run(f"cd {folder} && {command}")
                 self.said[command] = done.stdout
                 fine = _FINDINGS if "doctor" in words else range(1)
                 if done.returncode not in fine:
@@ -345,7 +352,3 @@ class Walk:
                 f"reserved_memory_mb = {RESERVED_MEMORY_MB}",
             ]
         return "\n".join([*lines, ""])
-
-    def _database_client(self) -> dict[str, str]:
-        """Let root's client of the database find the lab's server, as it would on the server itself."""
-        return {"MYSQL_UNIX_PORT": str(self._lab.folder("data", "mariadb") / "mariadb.sock")}

@@ -179,3 +179,32 @@ printf '%s\\n' "${COMPREPLY[@]}"
 def test_bash_completes_commands_and_their_parts() -> None:
     assert completed("hybrid-sched-manage", "sco") == {"scores"}
     assert {"list", "set", "import"} <= completed("hybrid-sched-manage", "scores", "")
+
+
+_PROBE = """
+import os, sys
+from hybrid_sched.isolators.traffic_probe import probe
+assert not probe().missing
+os.listdir(f"/proc/{sys.argv[1]}/fd")
+os.readlink(f"/proc/{sys.argv[1]}/ns/net")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="capabilities are root's to give")
+@pytest.mark.parametrize("without", [None, "net_admin", "sys_admin", "sys_ptrace", "dac_override"])
+def test_the_agents_work_asks_for_its_capabilities(without: str | None) -> None:
+    names = values(AGENT, "CapabilityBoundingSet")[0].lower().replace("cap_", "").split()
+    kept = ",".join(f"+{name}" for name in names if name != without)
+    # A task of another account, as QEMU's process is.
+    other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sleep", "60"]
+    with subprocess.Popen(other) as task:
+        try:
+            while Path(f"/proc/{task.pid}/comm").read_text() != "sleep\n":
+                pass
+            done = run(
+                *(needs("setpriv"), "--no-new-privs", f"--bounding-set=-all,{kept}"),
+                *(sys.executable, "-c", _PROBE, task.pid),
+            )
+        finally:
+            task.kill()
+    assert (done.returncode == 0) == (without is None), done.stderr

@@ -216,7 +216,7 @@ def test_an_api_gets_a_place_where_the_release_has_it(sandbox: Sandbox) -> None:
     assert "uwsgi" in sandbox.unit("hybrid-sched-api")
     uwsgi = sandbox.own_conf.with_name("hybrid-sched-api-uwsgi.ini").read_text()
     assert "module = hybrid_sched.wsgi.api:application" in uwsgi
-    assert "[keystone_authtoken]" in sandbox.own_conf.read_text()
+    assert {"[keystone_authtoken]", "[trustee]"} <= set(sandbox.own_conf.read_text().splitlines())
     created = [each for each in sandbox.commands if re.search(r"(service|endpoint) create", each)]
     assert any("hybrid-scheduling" in each for each in created)
     passed(sandbox.run(["unstack", "clean"]))

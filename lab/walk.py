@@ -210,22 +210,23 @@ class Machine:
             raise StepFailed(f"The lab cannot {action} {service} on {self.name}.")
 
     def _restart(self, service: str) -> None:
-        table = ProcessTable(self._lab)
         if self._host is not None and service == "zun-compute":
-            before = hosts.services(self._lab, self._host)[service]
-            done = self.run(f"kill -9 {before}")
-            # The host's first process starts it again.
-            again = wait_until(
-                lambda: hosts.services(self._lab, self._host or Host(0, 0))[service] != before, 30
-            )
-            if done.returncode != 0 or not again:
-                raise StepFailed(f"{service} of {self.name} was not started again.")
+            self._restart_on(self._host, service)
             return
         start = {"nova-scheduler": nova.start_scheduler, "zun-api": zun.start_api}.get(service)
         if self._host is not None or start is None:
             raise StepFailed(f"The lab cannot restart {service} on {self.name}.")
+        table = ProcessTable(self._lab)
         table.stop([process for process in [table.get(service)] if process], timeout_s=15)
         start(self._lab)
+
+    def _restart_on(self, host: Host, service: str) -> None:
+        before = hosts.services(self._lab, host)[service]
+        done = self.run(f"kill -9 {before}")
+        # The host's first process starts it again.
+        again = wait_until(lambda: hosts.services(self._lab, host)[service] != before, 30)
+        if done.returncode != 0 or not again:
+            raise StepFailed(f"{service} of {self.name} was not started again.")
 
 
 def as_unit_says(unit: str) -> list[str]:

@@ -101,7 +101,7 @@ class Machine:
     """
 
     def __init__(self, lab: Lab, host: Host | None = None) -> None:
-        self._lab = lab
+        self.lab = lab
         self._host = host
         self.name = host.name if host else "controller"
         self._root = lab.folder("walk", self.name)
@@ -118,7 +118,7 @@ class Machine:
         # The lab's Zun keeps what containers declared elsewhere, see declared_path.
         (self._root / "var/lib/zun/hybrid-sched").mkdir(parents=True)
         # Root's client of the database finds the lab's server, as it would on the server itself.
-        socket = self._lab.folder("data", "mariadb") / "mariadb.sock"
+        socket = self.lab.folder("data", "mariadb") / "mariadb.sock"
         (self._root / "root").mkdir()
         (self._root / "root" / ".my.cnf").write_text(f"[client]\nsocket = {socket}\nuser = root\n")
 
@@ -138,10 +138,10 @@ class Machine:
             self.inside(["bash", "-c", command]),
             env={
                 **os.environ,
-                **self._lab.client_environment(),
+                **self.lab.client_environment(),
                 "HOME": str(self._root / "root"),
                 # The programs are to be found by the links that the page makes, the clients where the lab has them.
-                "PATH": f"/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:{self._lab.bin}",
+                "PATH": f"/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:{self.lab.bin}",
             },
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -160,12 +160,12 @@ class Machine:
     def dropped(self, *parts: str) -> Path:
         """Give the folder, outside, in which a service of this machine looks for more configuration."""
         where = () if self._host is None else (self._host.name,)
-        return self._lab.folder("etc", *where, *parts)
+        return self.lab.folder("etc", *where, *parts)
 
     def _enter(self) -> list[str]:
         if self._host is None:
             return []
-        pid = str(hosts.init_pid(self._lab, self._host))
+        pid = str(hosts.init_pid(self.lab, self._host))
         return ["nsenter", "-t", pid, "-m", "-u", "-n", "-p", "-C", "--"]
 
     def systemctl(self, words: Sequence[str]) -> None:
@@ -181,11 +181,11 @@ class Machine:
 
     def _our(self, action: str, service: str) -> None:
         name = f"{self.name}-{service}"
-        table = ProcessTable(self._lab)
+        table = ProcessTable(self.lab)
         process = table.get(name)
         if action == "enable":
             unit = self.path(f"/etc/systemd/system/{service}.service").read_text()
-            log = self._lab.log(name)
+            log = self.lab.log(name)
             start = log.stat().st_size if log.exists() else 0
 
             def ready() -> bool:
@@ -216,15 +216,15 @@ class Machine:
         start = {"nova-scheduler": nova.start_scheduler, "zun-api": zun.start_api}.get(service)
         if self._host is not None or start is None:
             raise StepFailed(f"The lab cannot restart {service} on {self.name}.")
-        table = ProcessTable(self._lab)
+        table = ProcessTable(self.lab)
         table.stop([process for process in [table.get(service)] if process], timeout_s=15)
-        start(self._lab)
+        start(self.lab)
 
     def _restart_on(self, host: Host, service: str) -> None:
-        before = hosts.services(self._lab, host)[service]
+        before = hosts.services(self.lab, host)[service]
         done = self.run(f"kill -9 {before}")
         # The host's first process starts it again.
-        again = wait_until(lambda: hosts.services(self._lab, host)[service] != before, 30)
+        again = wait_until(lambda: hosts.services(self.lab, host)[service] != before, 30)
         if done.returncode != 0 or not again:
             raise StepFailed(f"{service} of {self.name} was not started again.")
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rabbitmq import Broker
 from waiting import wait_until
 
 from lab.layout import CHECKOUT, Lab
-from lab.walk import Machine, as_unit_says, blocks
+from lab.processes import ProcessTable
+from lab.walk import Machine, blocks
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="accounts and namespaces are root's to make"),
@@ -50,29 +48,25 @@ def machine(broker: Broker, tmp_path: Path) -> Machine:
             done = made.run(f"cd {CHECKOUT / 'etc/hybrid-sched'} && {text}")
             assert done.returncode == 0, f"{command}: {done.stderr}"
     made.write("/etc/hybrid-sched/hybrid-sched.conf", _OPTIONS.format(url=broker.url))
-    for command in named["controller-engine"][:2]:
-        assert made.run(command).returncode == 0
+    for command in (*named["controller-engine"], *named["compute-agent"]):
+        if not command.startswith(("systemctl ", "hybrid-sched-manage ")):
+            done = made.run(command.replace("/opt/openstack", str(CHECKOUT)))
+            assert done.returncode == 0, f"{command}: {done.stderr}"
     return made
 
 
 @pytest.fixture
-def started(machine: Machine, tmp_path: Path) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+def started(machine: Machine) -> Iterator[dict[str, int]]:
     """Start both as their units say; with SQLite, as without a database server."""
-    with ExitStack() as stack:
-        running = {}
-        for name in ("hybrid-sched-engine", "hybrid-sched-agent"):
-            unit = (CHECKOUT / "etc/hybrid-sched/systemd" / f"{name}.service").read_text()
-            log = stack.enter_context((tmp_path / f"{name}.log").open("wb"))
-            running[name] = subprocess.Popen(
-                machine.inside(as_unit_says(unit)),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-            stack.callback(running[name].wait)
-            stack.callback(running[name].terminate)
-        yield running
+    names = ("hybrid-sched-engine", "hybrid-sched-agent")
+    table = ProcessTable(machine.lab)
+    try:
+        for name in names:
+            machine.systemctl(["enable", "--now", name])
+        processes = {process.name: process.pid for process in table.all()}
+        yield {name: processes[f"controller-{name}"] for name in names}
+    finally:
+        table.stop(table.all(), timeout_s=10)
 
 
 def status_of(pid: int) -> dict[str, str]:
@@ -81,30 +75,38 @@ def status_of(pid: int) -> dict[str, str]:
 
 
 def test_they_serve_with_no_more_than_their_units_give(
-    machine: Machine, started: dict[str, subprocess.Popen[bytes]], tmp_path: Path
+    machine: Machine, started: dict[str, int]
 ) -> None:
-    def hosts() -> list[dict[str, Any]]:
-        done = machine.run("hybrid-sched-manage hosts list -f json")
-        return json.loads(done.stdout) if done.returncode == 0 else []
-
-    def said(name: str) -> str:
-        return (tmp_path / f"{name}.log").read_text()
-
     def fresh() -> bool:
-        for name, process in started.items():
-            assert process.poll() is None, said(name)
-        return [row["Host"] for row in hosts() if row["Fresh"]] == ["one"]
+        done = machine.run("hybrid-sched-manage hosts list -f json")
+        rows = json.loads(done.stdout) if done.returncode == 0 else []
+        return [row["Host"] for row in rows if row["Fresh"]] == ["one"]
 
     wait_until(fresh, "the agent's host is fresh", 120)
-    engine = status_of(started["hybrid-sched-engine"].pid)
-    agent = status_of(started["hybrid-sched-agent"].pid)
+    engine = status_of(started["hybrid-sched-engine"])
+    agent = status_of(started["hybrid-sched-agent"])
     assert engine["Uid"].split()[0] != "0"
     assert agent["Uid"].split()[0] == "0"
     assert (engine["CapBnd"], engine["NoNewPrivs"]) == ("0" * 16, "1")
     # CAP_DAC_OVERRIDE 1, CAP_NET_ADMIN 12, CAP_SYS_PTRACE 19, CAP_SYS_ADMIN 21
     assert int(agent["CapBnd"], 16) == 1 << 1 | 1 << 12 | 1 << 19 | 1 << 21
-    assert "traffic" not in said("hybrid-sched-agent")
+    log = machine.lab.log("controller-hybrid-sched-agent")
+    assert "traffic" not in log.read_text()
     state = machine.path("/var/lib/hybrid-sched")
     owners = {path.name: path.stat().st_uid for path in state.iterdir()}
     assert owners["hybrid-sched.sqlite"] == int(engine["Uid"].split()[0])
     assert owners["one.json"] == 0
+
+    conf = machine.path("/etc/hybrid-sched/hybrid-sched.conf")
+    conf.write_text(conf.read_text().replace("isolators", "isolation = observe\nisolators"))
+    machine.systemctl(["reload", "hybrid-sched-agent"])
+    wait_until(
+        lambda: "agent.isolation changed" in log.read_text(),
+        "the agent has read its options again",
+        60,
+    )
+    for name in started:
+        machine.systemctl(["disable", "--now", name])
+    assert not any(Path(f"/proc/{pid}/exe").exists() for pid in started.values())
+    done = machine.run("hybrid-sched-manage release-host")
+    assert done.returncode == 0, done.stderr

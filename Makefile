@@ -22,8 +22,8 @@ FRONT := separate-6-3 separate-7-2 shared-fcfs shared-fcfs-skip nova-spread pape
 	wdrf-spread guest-first fair-fill-0 fair-fill:0.01 fair-fill:0.02 fair-fill fair-fill:0.05 fair-fill:0.1 fair-fill:0.4 fair-fill-off
 
 .PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration test-zun \
-	test-faults test-isolation test-lab bench-engine bench-sched bench-failover bench-pack bench-noisy bench-rebalance \
-	experiments lint docs clean
+	test-faults test-isolation test-lab test-install bench-engine bench-sched bench-failover bench-pack bench-noisy bench-rebalance \
+	experiments lint docs samples clean
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -73,6 +73,11 @@ test-isolation: venv  ## Measure guests and containers under full load against t
 test-lab: venv  ## Start the lab and drive it with the real clients.
 	@tools/run-suites --lab e2e
 
+test-install: venv  ## Follow the pages of installation and removal on a lab without our services.
+	$(BIN)/python -m lab up --stock
+	$(BIN)/python -m lab exec -- $(BIN)/python -m pytest tests/e2e/test_install_by_hand.py -p no:cacheprovider; \
+		code=$$?; $(BIN)/python -m lab down; exit $$code
+
 bench-sched: venv  ## Measure what the plug-ins cost Nova's and Zun's schedulers; figures in .bench/sched.json.
 	$(BIN)/python -m benchmarks.sched
 
@@ -87,6 +92,8 @@ lint: venv  ## Check style, types, import directions, documents and scripts.
 	$(BIN)/flake8 --select=H --extend-ignore=H301,H306,H404,H405 --exclude=.venv,.lab,doc/build hybrid_sched lab tests benchmarks
 	$(BIN)/doc8 README.rst doc/source releasenotes
 	shellcheck tools/install-packages tools/make-venv tools/run-suites tools/v2-guest .ci/run lab/files/guest-init lab/files/libvirt-hook
+	shellcheck -x devstack/settings devstack/override-defaults devstack/plugin.sh devstack/lib/hybrid-sched \
+		tests/unit/devstack/*.sh etc/hybrid-sched/bash-completion/*
 
 bench-failover: venv  ## Measure what a change of the leading engine costs requests (figures in .bench/failover.json).
 	$(BIN)/python -m benchmarks.failover
@@ -111,6 +118,12 @@ experiments: venv  ## Simulate the paper's evaluation with all policies; tables 
 	$(BIN)/hybrid-sched-simulate plot makespan --means $(EXPERIMENTS)/table2.csv --output $(EXPERIMENTS)/makespan.svg \
 		--policies separate-3-6 separate-6-3 separate-7-2 shared-fcfs nova-spread paper fair-fill fair-fill-off
 	$(BIN)/hybrid-sched-simulate plot front --means $(EXPERIMENTS)/test6.csv --output $(EXPERIMENTS)/front.svg
+
+samples: venv  ## Write the sample configuration files of etc/hybrid-sched.
+	@for config in etc/hybrid-sched/*generator.conf; do \
+		case $$config in *policy*) program=oslopolicy-sample-generator ;; *) program=oslo-config-generator ;; esac; \
+		$(BIN)/$$program --config-file $$config || exit 1; \
+	done
 
 docs: venv  ## Build the documents; a warning is an error.
 	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :returns: the exit code.
     """
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     if os.geteuid() != 0:
         print("The lab makes namespaces and control groups: run it as root.", file=sys.stderr)
         return 1
@@ -39,9 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands."""
+    made = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, run: object, help_: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help_)
@@ -72,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("service", _service, "stop or start one service of the control plane")
     sub.add_argument("action", choices=("stop", "start"))
     sub.add_argument("name")
-    return parser
+    return made
 
 
 def _lab() -> Lab:

@@ -23,7 +23,7 @@ from lab.images import CONTAINER_IMAGE
 from lab.layout import CONTROL_IP, Host, Lab, saved_lab
 from lab.network import AGEING_CS
 from lab.processes import wait_until
-from lab.services.zun import KURYR_URL
+from lab.services.zun import KURYR_URL, config_arguments
 
 _PRIVATE = (
     "run/libvirt",
@@ -204,8 +204,8 @@ class HostInit:
         # Zun looks up the provider that nova-compute makes, so it waits for it.
         provider = self._lab.folder("run") / f"{name}.provider"
         wait_until(provider.exists, 180)
-        zun = self._lab.config(name, "zun", "zun.conf")
-        self._start("zun-compute", [str(bin_ / "zun-compute"), "--config-file", str(zun)])
+        zun = [str(bin_ / "zun-compute"), *config_arguments(self._lab, name)]
+        self._start("zun-compute", zun)
         if not self._lab.stock:
             agent = self._lab.config(name, "hybrid-sched.conf")
             self._start(

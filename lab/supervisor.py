@@ -159,7 +159,7 @@ def down(lab: Lab) -> list[str]:
         network.remove(name)
     left += [f"namespace {name}" for name in network.names()]
     left += [f"control group {group}" for group in cgroups.remove_all()]
-    for folder in ("data", "done", "etc", "hosts", "instances", "run", "python"):
+    for folder in ("data", "done", "etc", "hosts", "instances", "run", "python", "walk"):
         shutil.rmtree(lab.state / folder, ignore_errors=True)
     for file in ("lab.json", "secrets.json"):
         (lab.state / file).unlink(missing_ok=True)

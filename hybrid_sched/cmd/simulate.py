@@ -38,13 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: of the command line; None for the process's own.
     :returns: the exit code, 2 for input that cannot be used.
     """
-    parser = argparse.ArgumentParser(prog="hybrid-sched-simulate", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_solve(commands)
-    _add_pack(commands)
-    simulate_rebalance.add_to(commands)
-    simulate_policies.add_to(commands)
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         options.run(options)
     except (
@@ -62,6 +56,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"hybrid-sched-simulate: {error}", file=sys.stderr)
         return _BAD_INPUT
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of all sub-commands."""
+    made = argparse.ArgumentParser(prog="hybrid-sched-simulate", description=__doc__)
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
+    _add_solve(commands)
+    _add_pack(commands)
+    simulate_rebalance.add_to(commands)
+    simulate_policies.add_to(commands)
+    return made
 
 
 def _add_solve(commands: Any) -> None:

@@ -71,7 +71,7 @@ def start(lab: Lab) -> None:
 
 def _make_databases(lab: Lab) -> None:
     statements = [f"CREATE USER IF NOT EXISTS lab@'%' IDENTIFIED BY '{lab.password}';"]
-    for name in DATABASES:
+    for name in DATABASES if not lab.stock else DATABASES[:-1]:
         statements.append(f"CREATE DATABASE IF NOT EXISTS {name} CHARACTER SET utf8mb4;")
         statements.append(f"GRANT ALL ON {name}.* TO lab@'%';")
     done = subprocess.run(

@@ -180,6 +180,7 @@ def _start_worker(lab: Lab, name: str, said_when_up: str) -> None:
             lines.seek(0 if running else start)
             return said_when_up.encode() in lines.read()
 
-    folder = str(lab.config("nova", "x").parent)
-    command = [str(lab.bin / name), "--config-dir", folder]
+    # As oslo.config does without being told: first nova.conf, then what is in nova.conf.d.
+    folders = lab.folder("etc", "nova"), lab.folder("etc", "nova", "nova.conf.d")
+    command = [str(lab.bin / name), *(f"--config-dir={folder}" for folder in folders)]
     ProcessTable(lab).start(name, command, ready=said, timeout_s=90)

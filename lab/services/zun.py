@@ -132,5 +132,14 @@ def start_api(lab: Lab) -> None:
         "zun-api",
         9517,
         "zun.wsgi.api:application",
-        arguments=["--pyargv", f"--config-file {lab.config('zun', 'zun.conf')}"],
+        arguments=["--pyargv", " ".join(config_arguments(lab))],
     )
+
+
+def config_arguments(lab: Lab, *host: str) -> list[str]:
+    """Name zun.conf of the controller or of a host, and after it the folder zun.conf.d, as oslo.config does by itself."""
+    file, folder = (
+        lab.config(*host, "zun", "zun.conf"),
+        lab.folder("etc", *host, "zun", "zun.conf.d"),
+    )
+    return [f"--config-file={file}", f"--config-dir={folder}"]

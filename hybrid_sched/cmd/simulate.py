@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hybrid_sched import loading
-from hybrid_sched.cmd import simulate_policies, simulate_rebalance
+from hybrid_sched.cmd import simulate_overcommit, simulate_policies, simulate_rebalance
+from hybrid_sched.core.overcommit import BadLending
 from hybrid_sched.core.packing.base import DEFAULT_PACKER, Packer
 from hybrid_sched.core.rebalancing.parameters import BadParameter
 from hybrid_sched.simulation import instances
@@ -43,11 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_solve(commands)
     _add_pack(commands)
     simulate_rebalance.add_to(commands)
+    simulate_overcommit.add_to(commands)
     simulate_policies.add_to(commands)
     options = parser.parse_args(arguments)
     try:
         options.run(options)
     except (
+        BadLending,
         BadParameter,
         CaseError,
         InstanceError,

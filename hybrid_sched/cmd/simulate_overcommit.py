@@ -28,6 +28,7 @@ from hybrid_sched.cmd.simulate_load import (
     stepper,
 )
 from hybrid_sched.core.overcommit import Lending
+from hybrid_sched.core.rebalancing.base import DEFAULT_STRATEGY
 from hybrid_sched.core.rebalancing.history import History
 from hybrid_sched.core.rebalancing.parameters import Parameters
 from hybrid_sched.core.resources import Resources
@@ -39,14 +40,19 @@ from hybrid_sched.simulation.rebalance_world import ScenarioError, Shapes
 
 _STRATEGIES = "hybrid_sched.rebalancing"
 _NO_NET = "none"
-#: A watchdog's target has to be below its limit, which is 1 here.
-_MOST_FILLED = 0.99
+#: The net acts on hosts that may be asked for more than they have, not on those that are well used. What is measured of a host is
+#: never more than it has, so that its limit is a little below.
+_NET = Parameters(
+    limits=(0.98, *Parameters().limits[1:]),
+    targets=(0.95, *Parameters().targets[1:]),
+    deviations=1.0,
+)
 _SHAPES = Shapes(
-    hosts=(Resources(48, 786432),),
+    hosts=(Resources(80, 1048576),),
     guests=(Resources(2, 2048), Resources(4, 4096), Resources(4, 8192), Resources(8, 8192)),
 )
 _POLICIES = (
-    *("none", "static:1.25", "static:1.5", "static:2", "static:3", "static:4", "static:6"),
+    *("none", "static:1.25", "static:1.5", "static:2", "static:4", "static:6", "static:7"),
     *("usage:0.2", "usage:0.1", "usage:0.05", "usage:0", "hindsight", "bound"),
 )
 
@@ -69,16 +75,16 @@ def add_to(commands: Any) -> None:
         "--net",
         nargs="+",
         metavar="S",
-        default=[_NO_NET, "relieve", "consolidate"],
+        default=[_NO_NET, DEFAULT_STRATEGY],
         help=f"strategies of the watchdog, each with every policy: plug-ins of {_STRATEGIES}, or {_NO_NET}; "
-        f"{_NO_NET} relieve consolidate if not given",
+        f"{_NO_NET} {DEFAULT_STRATEGY} if not given",
     )
     command.add_argument(
         "--deviations",
         type=float,
         default=Lending().deviations,
         metavar="N",
-        help=f"standard deviations of the predicted peak, of the watchdog's too; {Lending().deviations:g} if not given",
+        help=f"standard deviations of the peak by which usage:MARGIN lends; {Lending().deviations:g} if not given",
     )
     command.add_argument(
         "--learn",
@@ -105,16 +111,8 @@ def _overcommit(options: argparse.Namespace) -> None:
     nets = list(dict.fromkeys(options.net))
     loading.require(_STRATEGIES, [net for net in nets if net != _NO_NET])
     chosen = [(name, *_parsed(name)) for name in dict.fromkeys(options.policies)]
-    day = Day(
-        read_load(options.load), shapes_of(options, _SHAPES), options.learn, options.seed
-    )
-    base = Parameters(
-        limits=(1.0, *Parameters().limits[1:]),
-        targets=(1 - lending.margin, *Parameters().targets[1:]),
-        deviations=lending.deviations,
-    )
-    parameters = parameters_of(options.set, base)
-    set_by_hand = {setting.partition("=")[0].strip() for setting in options.set}
+    day = Day(read_load(options.load), shapes_of(options, _SHAPES), options.learn, options.seed)
+    parameters = parameters_of(options.set, _NET)
     outcomes: list[Outcome] = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
         history = overcommit.learn(day, parameters)
@@ -123,17 +121,16 @@ def _overcommit(options: argparse.Namespace) -> None:
                 outcomes.append(overcommit.bound(day))
                 continue
             placed, ratio = _placed(day, kind, value, lending, history)
-            of_net = _net_of(kind, value, parameters, is_set="targets" in set_by_hand)
             for net in nets if kind != "hindsight" else [_NO_NET]:
                 shown = progress.add_task(f"{name}, {net}", total=day.judged)
                 outcomes.append(
                     overcommit.judge(
                         name,
                         net,
-                        _mover(net, of_net, history),
+                        _mover(net, parameters, history),
                         overcommit.world_of(day, placed, ratio),
                         day.learned,
-                        stepper(progress, shown),
+                        progress=stepper(progress, shown),
                     )
                 )
     _write(_against_none(outcomes), options.format)
@@ -172,14 +169,6 @@ def _placed(
         lending = replace(lending, margin=float(value))
         return overcommit.place_by_use(day, lending, history), most
     return overcommit.place_by_hindsight(day), most
-
-
-def _net_of(kind: str, value: Fraction, parameters: Parameters, *, is_set: bool) -> Parameters:
-    """Give the watchdog of a policy: moves fill a host up to the margin that the policy leaves."""
-    if kind != "usage" or is_set:
-        return parameters
-    target = min(_MOST_FILLED, 1 - float(value))
-    return replace(parameters, targets=(target, *parameters.targets[1:]))
 
 
 def _mover(net: str, parameters: Parameters, history: History) -> Mover:

@@ -33,8 +33,6 @@ from hybrid_sched.simulation.rebalance_world import (
 )
 
 _CPU = Resources._fields.index("vcpu")
-#: Hosts that stand by for the watchdog, as a part of those that are used at first.
-_SPARE = 0.0
 #: Part of the periods in which hindsight may overload a host.
 HINDSIGHT_OVERLOAD = 0.01
 
@@ -62,7 +60,7 @@ class Day:
         periods = self.series.use.shape[1]
         if not 0 < self.learned < periods:
             raise ScenarioError(
-                f"{self.learned} periods to learn from leave none of {periods} to judge, or are none; learn from 1 to {periods - 1}"
+                f"{self.learned} periods to learn from are none, or leave none of {periods} to judge; give 1 to {periods - 1}"
             )
 
     @property
@@ -248,6 +246,7 @@ def judge(
     mover: Mover,
     world: World,
     learned: int,
+    *,
     progress: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Let the day go on after the guests were placed.
@@ -293,13 +292,11 @@ def judge(
 
 
 def world_of(day: Day, placed: Sequence[int], ratio: Number) -> World:
-    """Give the hosts as guests were placed on them, and a tenth more that stand by.
+    """Give the hosts as guests were placed on them; none stands by.
 
     :param ratio: most CPUs that may be declared for each core, which holds for moves too.
     """
-    used = max(placed) + 1
-    hosts = used + math.ceil(_SPARE * used)
-    return World(day.series, hosts, replace(day.shapes, overcommit=ratio), placed)
+    return World(day.series, max(placed) + 1, replace(day.shapes, overcommit=ratio), placed)
 
 
 def bound(day: Day) -> Outcome:

@@ -15,15 +15,22 @@ from rich.console import Console
 from rich.table import Table
 
 from hybrid_sched import loading
-from hybrid_sched.cmd import simulate_overcommit, simulate_policies, simulate_rebalance
+from hybrid_sched.cmd import (
+    simulate_overcommit,
+    simulate_policies,
+    simulate_rebalance,
+    simulate_trace,
+)
 from hybrid_sched.core.overcommit import BadLending
 from hybrid_sched.core.packing.base import DEFAULT_PACKER, Packer
 from hybrid_sched.core.rebalancing.parameters import BadParameter
+from hybrid_sched.db.errors import DatabaseError
 from hybrid_sched.simulation import instances
 from hybrid_sched.simulation.cases import CaseError, solve_all
 from hybrid_sched.simulation.engine import Stalled
 from hybrid_sched.simulation.instances import InstanceError
 from hybrid_sched.simulation.load_series import LoadError
+from hybrid_sched.simulation.optimum import NoSolver
 from hybrid_sched.simulation.plots import PlotError
 from hybrid_sched.simulation.policies import UnknownPolicy
 from hybrid_sched.simulation.rebalance_world import ScenarioError
@@ -46,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     simulate_rebalance.add_to(commands)
     simulate_overcommit.add_to(commands)
     simulate_policies.add_to(commands)
+    simulate_trace.add_to(commands)
     options = parser.parse_args(arguments)
     try:
         options.run(options)
@@ -53,8 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         BadLending,
         BadParameter,
         CaseError,
+        DatabaseError,
         InstanceError,
         LoadError,
+        NoSolver,
         PlotError,
         ScenarioError,
         Stalled,

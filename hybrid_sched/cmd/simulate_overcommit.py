@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from fractions import Fraction
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
@@ -40,8 +41,8 @@ from hybrid_sched.simulation.rebalance_world import ScenarioError, Shapes
 
 _STRATEGIES = "hybrid_sched.rebalancing"
 _NO_NET = "none"
-#: The net acts on hosts that may be asked for more than they have, not on those that are well used. What is measured of a host is
-#: never more than it has, so that its limit is a little below.
+#: The net acts on hosts that may be asked for more than they have, not on those that are well used. What is measured of a host
+#: is never more than it has, so that its limit is a little below.
 _NET = Parameters(
     limits=(0.98, *Parameters().limits[1:]),
     targets=(0.95, *Parameters().targets[1:]),

@@ -14,8 +14,9 @@ from hybrid_sched.core.cluster import CONTAINER, FRAMEWORKS, HYPERVISOR
 from hybrid_sched.core.resources import Number, Resources, exact
 
 _RATES = Resources._fields[2:]
-_TASK_COLUMNS = ("id", "kind", "vcpu", "memory_mb", "arrival_s", "duration_s")
-_HOST_COLUMNS = ("id", "vcpu", "memory_mb")
+#: That a file of tasks, or of hosts, must have.
+TASK_COLUMNS = ("id", "kind", "vcpu", "memory_mb", "arrival_s", "duration_s")
+HOST_COLUMNS = ("id", "vcpu", "memory_mb")
 #: What a task may be called, and the framework that runs it.
 KINDS = {"guest": HYPERVISOR, "container": CONTAINER, **{name: name for name in FRAMEWORKS}}
 _LONGEST_S = 10.0**9
@@ -59,9 +60,9 @@ def read_hosts(path: str) -> tuple[SimulatedHost, ...]:
 
     :raises WorkloadError: when they cannot be read, or something in them is wrong.
     """
-    rows = _json_rows(path) if path.endswith(".json") else _csv_rows(path, _HOST_COLUMNS)
+    rows = _json_rows(path) if path.endswith(".json") else csv_rows(path, HOST_COLUMNS)
     hosts: list[SimulatedHost] = []
-    for row in each_once(rows, {*_HOST_COLUMNS, *_RATES, "score"}):
+    for row in each_once(rows, {*HOST_COLUMNS, *_RATES, "score"}):
         capacity = row.resources(positive=True)
         score = row.score()
         for rate in _RATES:
@@ -81,7 +82,7 @@ def read_tasks(path: str) -> tuple[SimulatedTask, ...]:
     :raises WorkloadError: when they cannot be read, or something in them is wrong.
     """
     tasks = []
-    for row in each_once(_csv_rows(path, _TASK_COLUMNS), {*_TASK_COLUMNS, *_RATES}):
+    for row in each_once(csv_rows(path, TASK_COLUMNS), {*TASK_COLUMNS, *_RATES}):
         kind = row.text("kind")
         if kind not in KINDS:
             raise row.fault("kind", f"{kind!r} is unknown; write guest or container")
@@ -204,7 +205,12 @@ def read_text(path: str) -> str:
         raise WorkloadError(f"{path} is not text in UTF-8; write it anew in UTF-8") from None
 
 
-def _csv_rows(path: str, needed: Sequence[str]) -> list[Fields]:
+def csv_rows(path: str, needed: Sequence[str]) -> list[Fields]:
+    """Read the lines of a CSV file with a header.
+
+    :param needed: columns that it must have; it may have others.
+    :raises WorkloadError: when it cannot be read.
+    """
     lines = csv.reader(io.StringIO(read_text(path)), strict=True)
     rows = []
     try:

@@ -66,7 +66,7 @@ class Day:
     @property
     def judged(self) -> int:
         """Count the periods that are judged."""
-        return self.series.use.shape[1] - self.learned
+        return int(self.series.use.shape[1]) - self.learned
 
     @property
     def order(self) -> list[int]:

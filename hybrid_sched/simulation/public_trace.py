@@ -52,7 +52,7 @@ def tasks_of_pods(path: str) -> tuple[str, int]:
     tasks, left_out = [], 0
     for row in csv_rows(path, _PODS):
         cores, memory_mb = _cores(row), _whole(row, "memory_mib")
-        if not (cores or memory_mb):
+        if not (_whole(row, "cpu_milli") or memory_mb):
             left_out += 1
             continue
         created_s = _whole(row, "creation_time")

@@ -54,8 +54,9 @@ def test_it_finds_what_no_greedy_rule_does():
 
 def test_arrivals_are_waited_for():
     pytest.importorskip("ortools")
-    tasks = [task("a", 4, 10), task("b", 4, 10, arrival_s=5), task("c", 1, 3, arrival_s=100)]
-    assert optimum_s(tasks, HOSTS, 10) == pytest.approx(103)
+    # One after the other on the only host that is large enough, which has nothing to do for two seconds.
+    tasks = [task("a", 4, 10), task("b", 4, 10, arrival_s=12), task("c", 4, 10, arrival_s=13)]
+    assert optimum_s(tasks, HOSTS, 10) == pytest.approx(32)
 
 
 def _brute_force(tasks):

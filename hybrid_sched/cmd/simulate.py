@@ -15,14 +15,22 @@ from rich.console import Console
 from rich.table import Table
 
 from hybrid_sched import loading
-from hybrid_sched.cmd import simulate_policies, simulate_rebalance
+from hybrid_sched.cmd import (
+    simulate_overcommit,
+    simulate_policies,
+    simulate_rebalance,
+    simulate_trace,
+)
+from hybrid_sched.core.overcommit import BadLending
 from hybrid_sched.core.packing.base import DEFAULT_PACKER, Packer
 from hybrid_sched.core.rebalancing.parameters import BadParameter
+from hybrid_sched.db.errors import DatabaseError
 from hybrid_sched.simulation import instances
 from hybrid_sched.simulation.cases import CaseError, solve_all
 from hybrid_sched.simulation.engine import Stalled
 from hybrid_sched.simulation.instances import InstanceError
 from hybrid_sched.simulation.load_series import LoadError
+from hybrid_sched.simulation.optimum import NoSolver
 from hybrid_sched.simulation.plots import PlotError
 from hybrid_sched.simulation.policies import UnknownPolicy
 from hybrid_sched.simulation.rebalance_world import ScenarioError
@@ -42,10 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except (
+        BadLending,
         BadParameter,
         CaseError,
+        DatabaseError,
         InstanceError,
         LoadError,
+        NoSolver,
         PlotError,
         ScenarioError,
         Stalled,
@@ -65,7 +76,9 @@ def parser() -> argparse.ArgumentParser:
     _add_solve(commands)
     _add_pack(commands)
     simulate_rebalance.add_to(commands)
+    simulate_overcommit.add_to(commands)
     simulate_policies.add_to(commands)
+    simulate_trace.add_to(commands)
     return made
 
 

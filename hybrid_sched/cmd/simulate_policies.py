@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from rich.table import Table
 
 from hybrid_sched.simulation import plots, policies, table2
 from hybrid_sched.simulation.comparison import Row, best_splits, means, row, rows_of_draw
+from hybrid_sched.simulation.public_trace import GUESTS, hosts_of_nodes, tasks_of_pods
 from hybrid_sched.simulation.workload import WorkloadError, check_room, read_hosts, read_tasks
 
 _MOST_SEEDS = 10_000
@@ -91,6 +93,23 @@ def add_to(commands: Any) -> None:
     )
     _add_format(table)
     table.set_defaults(run=_table2)
+    convert = commands.add_parser(
+        "convert",
+        help="write hosts and tasks for run from the CSV files of Alibaba's public cluster trace",
+    )
+    convert.add_argument(
+        "--nodes", required=True, metavar="CSV", help="header sn,cpu_milli,memory_mib and others"
+    )
+    convert.add_argument(
+        "--pods",
+        required=True,
+        metavar="CSV",
+        help="header name,cpu_milli,memory_mib,qos,creation_time,deletion_time,scheduled_time and others; pods whose qos is "
+        f"{' or '.join(sorted(GUESTS))} become guests, the others containers",
+    )
+    convert.add_argument("--hosts", required=True, metavar="FILE", help="to write hosts to")
+    convert.add_argument("--tasks", required=True, metavar="FILE", help="to write tasks to")
+    convert.set_defaults(run=_convert)
     plot = commands.add_parser("plot", help="plot the means that table2 wrote; needs matplotlib")
     plot.add_argument("plot", choices=sorted(plots.PLOTS), help="what to show")
     plot.add_argument(
@@ -120,6 +139,23 @@ def _run(options: argparse.Namespace) -> None:
         progress.add_task(policy.name, total=None)
         rows = [row(policy, tasks, hosts)]
     _write(rows, options.format)
+
+
+def _convert(options: argparse.Namespace) -> None:
+    hosts = hosts_of_nodes(options.nodes)
+    tasks, left_out = tasks_of_pods(options.pods)
+    for path, text in ((options.hosts, hosts), (options.tasks, tasks)):
+        try:
+            Path(path).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise WorkloadError(
+                f"cannot write {path}: {error.strerror}; name another file"
+            ) from None
+    if left_out:
+        print(
+            f"hybrid-sched-simulate: {left_out} pods that ask for nothing are left out",
+            file=sys.stderr,
+        )
 
 
 def _table2(options: argparse.Namespace) -> None:

@@ -107,6 +107,19 @@ class DecisionStore:
         )
         return self._read(query)
 
+    def between(self, from_s: float, to_s: float) -> tuple[StoredDecision, ...]:
+        """Give the steps of all requests in some time, the oldest first.
+
+        :param from_s: Unix time at which it begins.
+        :param to_s: Unix time before which it ends.
+        """
+        query = (
+            sa.select(DECISIONS)
+            .where(_COLUMNS.decided_at >= from_s, _COLUMNS.decided_at < to_s)
+            .order_by(_COLUMNS.decided_at, _COLUMNS.request_uuid, _COLUMNS.stage)
+        )
+        return self._read(query)
+
     def newest(self, limit: int, stages: Collection[str]) -> tuple[StoredDecision, ...]:
         """Give the last step of each of the newest requests, the newest first.
 

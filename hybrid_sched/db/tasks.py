@@ -109,6 +109,18 @@ class TaskStore:
         query = sa.select(QUEUED_TASKS).where(_COLUMNS.state.not_in(_FINAL))
         return self._read(query.order_by(_COLUMNS.position))
 
+    def between(self, from_s: float, to_s: float) -> Tasks:
+        """Give the tasks that were there at some time, by position.
+
+        :param from_s: Unix time; those that ended before are left out.
+        :param to_s: Unix time; those that came then or later are left out.
+        """
+        query = sa.select(QUEUED_TASKS).where(
+            _COLUMNS.submitted_at < to_s,
+            sa.or_(_COLUMNS.ended_at == 0, _COLUMNS.ended_at >= from_s),
+        )
+        return self._read(query.order_by(_COLUMNS.position))
+
     def count_unfinished(self) -> int:
         """Say how many tasks are in no final state."""
         query = (

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
+from hybrid_sched.core.cluster import FRAMEWORKS
 from hybrid_sched.simulation import policies, table2
 from hybrid_sched.simulation.engine import Figures, simulate
 from hybrid_sched.simulation.policies import Policy
@@ -20,6 +21,7 @@ _FIGURES = tuple(field.name for field in fields(Figures))
 #: Of a row, in this order.
 COLUMNS = ("test", "policy", "seed", *_FIGURES)
 _DIGITS = 6
+_EVEN = (1,) * len(FRAMEWORKS)
 #: Of the means of a policy, in this order.
 MEAN_COLUMNS = ("test", "policy", *_FIGURES, "over_bound", "on_front")
 
@@ -38,7 +40,8 @@ def row(
     :raises Stalled: when the policy lets a task wait for ever.
     """
     in_order = in_arrival_order(tasks)
-    figures, _ = simulate(in_order, hosts, policy.rule(in_order, hosts), only=policy.only)
+    rule = policy.rule(in_order, hosts, _EVEN)
+    figures, _ = simulate(in_order, hosts, rule, weights=_EVEN, only=policy.only)
     return {
         "test": test,
         "policy": policy.name,

@@ -20,6 +20,7 @@ from hybrid_sched.core.packing.dot_product import DotProduct
 from hybrid_sched.core.packing.ffd import FirstFitDecreasing
 from hybrid_sched.core.packing.repack import Repack
 from hybrid_sched.core.packing.spread import Spread
+from hybrid_sched.core.resources import Number
 from hybrid_sched.simulation.queue_dispatch import QueueDispatch
 from hybrid_sched.simulation.workload import SimulatedHost, SimulatedTask
 
@@ -31,17 +32,21 @@ class UnknownPolicy(ValueError):
     """A policy that does not exist; the message names those that do."""
 
 
+Rule = Callable[[Sequence[SimulatedTask], Sequence[SimulatedHost], Sequence[Number]], Dispatch]
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """A policy.
 
     :param name: under which people know it.
-    :param rule: makes the rule for one simulation of tasks, in the order of their arrival, on hosts.
+    :param rule: makes the rule for one simulation of tasks, in the order of their arrival, on hosts, with the weights of the
+        frameworks.
     :param only: for each host the one framework that may use it, or None; empty for no such limits.
     """
 
     name: str
-    rule: Callable[[Sequence[SimulatedTask], Sequence[SimulatedHost]], Dispatch]
+    rule: Rule
     only: tuple[int | None, ...] = ()
 
 
@@ -99,7 +104,9 @@ def policy(name: str, hosts: int) -> Policy:
         packer = QUEUES[name]
         return Policy(
             name,
-            lambda tasks, hosts: QueueDispatch(tasks, hosts, _PACKERS[packer](), packer),
+            lambda tasks, hosts, weights: QueueDispatch(
+                tasks, hosts, _PACKERS[packer](), packer, weights
+            ),
         )
     if split := re.fullmatch(r"separate-([0-9]{1,9})-([0-9]{1,9})", name):
         guests, containers = int(split[1]), int(split[2])
@@ -119,7 +126,5 @@ def policy(name: str, hosts: int) -> Policy:
     )
 
 
-def _always(
-    make: Callable[[], Dispatch],
-) -> Callable[[Sequence[SimulatedTask], Sequence[SimulatedHost]], Dispatch]:
+def _always(make: Callable[[], Dispatch]) -> Rule:
     return lambda *_: make()

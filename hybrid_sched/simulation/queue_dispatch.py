@@ -13,7 +13,7 @@ from hybrid_sched.core.queue_order import order_queue
 from hybrid_sched.core.queue_plan import NamedPacker, plan_queue
 from hybrid_sched.core.queue_room import Occupant
 from hybrid_sched.core.queued import Hold, QueuedTask, TaskState
-from hybrid_sched.core.resources import NOTHING, Resources, Vector, add, total
+from hybrid_sched.core.resources import NOTHING, Number, Resources, Vector, add, total
 from hybrid_sched.core.shares import SharePolicy, charge, effective_pool, frameworks_of
 from hybrid_sched.simulation.workload import SimulatedHost, SimulatedTask
 
@@ -29,6 +29,7 @@ class QueueDispatch:
     :param hosts: of the simulation.
     :param packer: of the pool.
     :param name: of the packer.
+    :param weights: phi of ``hypervisor`` and ``container``.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class QueueDispatch:
         hosts: Sequence[SimulatedHost],
         packer: Packer,
         name: str,
+        weights: Sequence[Number] = (1, 1),
     ) -> None:
         self._hosts = hosts
         self._queued = [
@@ -48,6 +50,10 @@ class QueueDispatch:
             Host(host.name, host.capacity, host.score) for host in hosts
         )
         self._places = {host.name: place for place, host in enumerate(hosts)}
+        self._shares = [
+            SharePolicy(framework, weight)
+            for framework, weight in zip(FRAMEWORKS, weights, strict=True)
+        ]
         self._holds: tuple[Hold, ...] = ()
         self._running: dict[int, float] = {}
         self._ran: dict[str, list[float]] = {name: [] for name in FRAMEWORKS}
@@ -118,8 +124,6 @@ class QueueDispatch:
             for name in FRAMEWORKS
         }
         used = {name: charge(hosts.values(), name) for name in FRAMEWORKS}
-        frameworks = frameworks_of(
-            self._capacity, [SharePolicy(name) for name in FRAMEWORKS], used, pending, {}
-        )
+        frameworks = frameworks_of(self._capacity, self._shares, used, pending, {})
         pool = Pool(DEFAULT_POOL, self._capacity, frameworks)
         return Snapshot(1, 1, floor.now_s, {DEFAULT_POOL: pool}, hosts)

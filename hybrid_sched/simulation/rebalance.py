@@ -16,7 +16,7 @@ from hybrid_sched.core.rebalancing.base import Strategy
 from hybrid_sched.core.rebalancing.history import History
 from hybrid_sched.core.rebalancing.moves import Move, MoveState
 from hybrid_sched.core.rebalancing.parameters import Parameters
-from hybrid_sched.core.rebalancing.readings import NO_USE, Use
+from hybrid_sched.core.rebalancing.readings import NO_USE, HostReading, Use
 from hybrid_sched.core.rebalancing.score import Imbalance
 from hybrid_sched.core.rebalancing.situation import Situation
 from hybrid_sched.simulation.rebalance_world import MEMORY_PART, Floats, World
@@ -59,18 +59,32 @@ class Watchdog:
 
     :param strategy: a plug-in.
     :param parameters: of the watchdog.
+    :param history: what it remembers from before; None for nothing.
     """
 
-    def __init__(self, strategy: Strategy, parameters: Parameters) -> None:
+    def __init__(
+        self, strategy: Strategy, parameters: Parameters, history: History | None = None
+    ) -> None:
         self._strategy, self._parameters = strategy, parameters
-        self._history = History()
+        self._history = history or History()
         self._ledger: list[Move] = []
+
+    @property
+    def history(self) -> History:
+        """Give what it remembers."""
+        return self._history
+
+    def observe(self, world: World, period: int) -> list[HostReading]:
+        """Take in what agents report at the end of a period, and give it."""
+        now_s = (period + 1) * world.shapes.period_s
+        readings = world.readings(period)
+        self._history = self._history.observe(readings, self._parameters, now_s)
+        return readings
 
     def moves(self, world: World, period: int) -> list[tuple[int, int]]:
         """Decide; what is decided is done by the next period."""
         now_s = (period + 1) * world.shapes.period_s
-        readings = world.readings(period)
-        self._history = self._history.observe(readings, self._parameters, now_s)
+        readings = self.observe(world, period)
         longest_s = max(self._parameters.task_cooldown_s, self._parameters.host_cooldown_s)
         self._ledger = [move for move in self._ledger if now_s - move.at_s < longest_s]
         situation = Situation(

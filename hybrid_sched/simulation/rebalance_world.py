@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from hybrid_sched.core.cluster import DEFAULT_POOL, HYPERVISOR, Host, Pool, Snapshot, Task
 from hybrid_sched.core.online import rank
 from hybrid_sched.core.rebalancing.readings import NO_USE, HostReading, TaskReading, Use
-from hybrid_sched.core.resources import NOTHING, Resources, Vector, add, scale
+from hybrid_sched.core.resources import NOTHING, Number, Resources, Vector, add, scale
 from hybrid_sched.core.share_gate import Request, ShareGate
 from hybrid_sched.core.shares import SharePolicy, effective_pool, frameworks_of
 from hybrid_sched.core.tally import DemandDistribution
@@ -46,8 +47,16 @@ class Shapes:
         Resources(4, 16384),
         Resources(8, 16384),
     )
-    overcommit: int = 4
+    overcommit: Number = 4
     period_s: float = 300.0
+
+
+def guests_of(series: LoadSeries, shapes: Shapes) -> tuple[Task, ...]:
+    """Give the guests of series, with what they declare."""
+    return tuple(
+        Task(name, HYPERVISOR, demand, name=name, movable=True)
+        for name, demand in zip(series.names, cycle(shapes.guests), strict=False)
+    )
 
 
 class World:
@@ -59,15 +68,19 @@ class World:
     :param series: CPU use of each guest.
     :param hosts: number of hosts.
     :param shapes: what they are like.
+    :param placed: the host of each guest; None to have the schedulers place them.
     :raises ScenarioError: when a guest has no room.
     """
 
-    def __init__(self, series: LoadSeries, hosts: int, shapes: Shapes) -> None:
+    def __init__(
+        self,
+        series: LoadSeries,
+        hosts: int,
+        shapes: Shapes,
+        placed: Sequence[int] | None = None,
+    ) -> None:
         self.shapes = shapes
-        self.tasks = tuple(
-            Task(name, HYPERVISOR, demand, name=name, movable=True)
-            for name, demand in zip(series.names, cycle(shapes.guests), strict=False)
-        )
+        self.tasks = guests_of(series, shapes)
         self.host_names = tuple(f"host-{number:03}" for number in range(hosts))
         self.index_of_task = {task.uuid: index for index, task in enumerate(self.tasks)}
         self.index_of_host = {name: index for index, name in enumerate(self.host_names)}
@@ -90,7 +103,11 @@ class World:
             name: self._host(index, NOTHING, 0) for index, name in enumerate(self.host_names)
         }
         for index, task in enumerate(self.tasks):
-            self._place(index, task)
+            if placed is None:
+                self._place(index, task)
+            else:
+                self.host_of[index] = placed[index]
+                self._change(placed[index], task.demand, 1)
 
     def load_of_hosts(self, period: int) -> Floats:
         """Give the part of its cores that each host is asked for; above 1 it cannot give it all."""

@@ -92,7 +92,7 @@ class _Hosts:
         self._used, self._limit = used.copy(), thresholds * world.cores
         self._memory = world.sums(world.task_memory_mb)
         self._cpus = world.sums(world.declared_cpus)
-        self._most_cpus = world.cores * world.shapes.overcommit
+        self._most_cpus = world.cores * float(world.shapes.overcommit)
 
     def relieve(self, host: int) -> list[int]:
         """Take guests off, those with the least memory to copy first, until the host is within its threshold."""

@@ -14,8 +14,9 @@ from hybrid_sched.core.cluster import CONTAINER, FRAMEWORKS, HYPERVISOR
 from hybrid_sched.core.resources import Number, Resources, exact
 
 _RATES = Resources._fields[2:]
-_TASK_COLUMNS = ("id", "kind", "vcpu", "memory_mb", "arrival_s", "duration_s")
-_HOST_COLUMNS = ("id", "vcpu", "memory_mb")
+#: That a file of tasks, or of hosts, must have.
+TASK_COLUMNS = ("id", "kind", "vcpu", "memory_mb", "arrival_s", "duration_s")
+HOST_COLUMNS = ("id", "vcpu", "memory_mb")
 #: What a task may be called, and the framework that runs it.
 KINDS = {"guest": HYPERVISOR, "container": CONTAINER, **{name: name for name in FRAMEWORKS}}
 _LONGEST_S = 10.0**9
@@ -59,13 +60,11 @@ def read_hosts(path: str) -> tuple[SimulatedHost, ...]:
 
     :raises WorkloadError: when they cannot be read, or something in them is wrong.
     """
-    rows = _json_rows(path) if path.endswith(".json") else _csv_rows(path, _HOST_COLUMNS)
+    rows = _json_rows(path) if path.endswith(".json") else csv_rows(path, HOST_COLUMNS)
     hosts: list[SimulatedHost] = []
-    for row in _each_once(rows, {*_HOST_COLUMNS, *_RATES, "score"}):
+    for row in each_once(rows, {*HOST_COLUMNS, *_RATES, "score"}):
         capacity = row.resources(positive=True)
-        score = row.number("score") if "score" in row.fields else 1
-        if not 0 < score <= 1:
-            raise row.fault("score", f"{score} is not above 0 and at most 1; give such a number")
+        score = row.score()
         for rate in _RATES:
             if hosts and bool(getattr(capacity, rate)) != bool(getattr(hosts[0].capacity, rate)):
                 raise row.fault(
@@ -83,7 +82,7 @@ def read_tasks(path: str) -> tuple[SimulatedTask, ...]:
     :raises WorkloadError: when they cannot be read, or something in them is wrong.
     """
     tasks = []
-    for row in _each_once(_csv_rows(path, _TASK_COLUMNS), {*_TASK_COLUMNS, *_RATES}):
+    for row in each_once(csv_rows(path, TASK_COLUMNS), {*TASK_COLUMNS, *_RATES}):
         kind = row.text("kind")
         if kind not in KINDS:
             raise row.fault("kind", f"{kind!r} is unknown; write guest or container")
@@ -126,27 +125,47 @@ def rationed_resources(hosts: Sequence[SimulatedHost]) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Fields:
+    """One line or object of a file, whose fields are read one by one.
+
+    :param where: it is, for people.
+    :param fields: by name, as they stand there.
+    """
+
     where: str
     fields: Mapping[str, object]
 
     def fault(self, field: str, text: str) -> WorkloadError:
+        """Make the error that names a field."""
         return WorkloadError(f"{self.where}, field {field!r}: {text}")
 
     def text(self, field: str) -> str:
+        """Read text that is not empty."""
         value = self.fields.get(field)
         if not isinstance(value, str) or not value.strip():
             raise self.fault(field, "it is empty or no text; give one")
         return value.strip()
 
     def number(self, field: str) -> Number:
+        """Read an exact number."""
         value = self.fields.get(field)
         try:
             return exact(value.strip() if isinstance(value, str) else value)
         except ValueError as error:
             raise self.fault(field, str(error)) from None
 
+    def score(self) -> Number:
+        """Read ``score``; 1 without it."""
+        score = self.number("score") if "score" in self.fields else 1
+        if not 0 < score <= 1:
+            raise self.fault("score", f"{score} is not above 0 and at most 1; give such a number")
+        return score
+
     def resources(self, *, positive: bool) -> Resources:
+        """Read vcpu, memory_mb and the rates.
+
+        :param positive: whether vcpu and memory_mb have to be above 0.
+        """
         amounts = {
             name: self.number(name)
             for name in Resources._fields
@@ -162,6 +181,10 @@ class _Row:
         return resources
 
     def seconds(self, field: str, *, positive: bool) -> float:
+        """Read a time or a length.
+
+        :param positive: whether it has to be above 0.
+        """
         value = float(self.number(field))
         if not (0 <= value <= _LONGEST_S and (value or not positive)):
             least = "above 0" if positive else "of 0 or more"
@@ -169,7 +192,11 @@ class _Row:
         return value
 
 
-def _read(path: str) -> str:
+def read_text(path: str) -> str:
+    """Read a file.
+
+    :raises WorkloadError: when it cannot be read.
+    """
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -178,8 +205,13 @@ def _read(path: str) -> str:
         raise WorkloadError(f"{path} is not text in UTF-8; write it anew in UTF-8") from None
 
 
-def _csv_rows(path: str, needed: Sequence[str]) -> list[_Row]:
-    lines = csv.reader(io.StringIO(_read(path)), strict=True)
+def csv_rows(path: str, needed: Sequence[str]) -> list[Fields]:
+    """Read the lines of a CSV file with a header.
+
+    :param needed: columns that it must have; it may have others.
+    :raises WorkloadError: when it cannot be read.
+    """
+    lines = csv.reader(io.StringIO(read_text(path)), strict=True)
     rows = []
     try:
         header = [name.strip() for name in next(lines, [])]
@@ -197,7 +229,7 @@ def _csv_rows(path: str, needed: Sequence[str]) -> list[_Row]:
                 raise WorkloadError(
                     f"{where}, field {short!r}: it has {len(fields)} fields and the header {len(header)}; give each a value"
                 )
-            rows.append(_Row(where, dict(zip(header, fields, strict=True))))
+            rows.append(Fields(where, dict(zip(header, fields, strict=True))))
         if len(set(header)) != len(header):
             twice = next(name for name in header if header.count(name) > 1)
             raise WorkloadError(f"{path}, line 1, field {twice!r}: it is there twice; keep one")
@@ -208,19 +240,24 @@ def _csv_rows(path: str, needed: Sequence[str]) -> list[_Row]:
     return rows
 
 
-def _json_rows(path: str) -> list[_Row]:
+def _json_rows(path: str) -> list[Fields]:
     try:
-        document = json.loads(_read(path))
+        document = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         if isinstance(error, WorkloadError):
             raise
         raise WorkloadError(f"{path} is not JSON ({error}); write a list of hosts") from None
     if not isinstance(document, list) or not all(isinstance(each, dict) for each in document):
         raise WorkloadError(f'{path} is no JSON list of objects; write [{{"id": ...}}, ...]')
-    return [_Row(f"{path}, entry {number}", each) for number, each in enumerate(document, 1)]
+    return [Fields(f"{path}, entry {number}", each) for number, each in enumerate(document, 1)]
 
 
-def _each_once(rows: Sequence[_Row], known: set[str]) -> Sequence[_Row]:
+def each_once(rows: Sequence[Fields], known: set[str]) -> Sequence[Fields]:
+    """Give the rows again once it is seen that each ``id`` is there once.
+
+    :param known: fields that a row may have.
+    :raises WorkloadError: for a field that is unknown, or an id that is there twice.
+    """
     seen: dict[str, str] = {}
     for row in rows:
         for field in row.fields:

@@ -29,6 +29,8 @@ class DotProduct(Packer):
         free = instance.hosts.copy()
         bins: dict[int, tuple[int, ...]] = {}
         for host in largest_hosts_first(instance).tolist():
+            if not kinds.waits:
+                break
             placed = _fill(kinds, profits, free[host])
             if placed:
                 bins[host] = tuple(placed)

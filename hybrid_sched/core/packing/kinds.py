@@ -30,6 +30,11 @@ class Kinds:
         # The first task of a kind is taken first.
         self._members = [of_kind[::-1] for of_kind in members.values()]
 
+    @property
+    def waits(self) -> bool:
+        """Say whether any task waits."""
+        return bool(self.count.any())
+
     def fitting(self, room: Integers, among: Indices | None = None) -> Indices:
         """Give the kinds that wait and fit into a room, ascending.
 

@@ -58,6 +58,8 @@ def _fill_all(
     sizes = (demand * weights).max(axis=1)
     filling: Filling = {}
     for host in hosts:
+        if not kinds.waits:
+            break
         room = instance.hosts[host].copy()
         fitting = kinds.fitting(room)
         scores = sizes[fitting]

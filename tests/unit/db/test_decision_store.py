@@ -71,3 +71,11 @@ def test_the_newest_requests_come_with_their_last_step(store: DecisionStore):
     )
     assert store.newest(2, STAGES) == (step("d", 5.0), step("b", 4.0))
     assert store.newest(0, STAGES) == ()
+
+
+def test_the_steps_of_all_requests_in_some_time_come_in_order(store: DecisionStore):
+    store.put_many([step("b", 2.0), step("a", 1.0), step("a", 3.0), step("c", 4.0)], 1)
+    assert [(each.request_uuid, each.decided_at_s) for each in store.between(2.0, 4.0)] == [
+        ("b", 2.0),
+        ("a", 3.0),
+    ]

@@ -260,3 +260,16 @@ def test_a_row_that_cannot_be_read_is_named(
         DatabaseError, match=rf"queued task first has a {column} .*: delete its row"
     ):
         store.list()
+
+
+def test_tasks_that_were_there_in_some_time_are_found(store: TaskStore, term: int):
+    tasks = [replace(FIRST, uuid=name, submitted_at_s=at_s) for name, at_s in (("a", 1), ("b", 5))]
+    store.add([*tasks, replace(FIRST, uuid="c", submitted_at_s=9)], term)
+    assert store.update(
+        replace(FIRST, uuid="a", state=TaskState.DONE, started_at_s=2, ended_at_s=4),
+        TaskState.WAITING,
+        term,
+    )
+    assert uuids(store.between(4, 9)) == ["a", "b"]
+    assert uuids(store.between(4.5, 9.5)) == ["b", "c"]
+    assert uuids(store.between(0, 1)) == []

@@ -31,7 +31,7 @@ def task(name, framework, vcpu, memory_mb, duration_s, arrival_s=0.0):
 def result_of(name, tasks, hosts):
     policy = policies.policy(name, len(hosts))
     tasks = in_arrival_order(tasks)
-    return simulate(tasks, hosts, policy.rule(tasks, hosts), only=policy.only)
+    return simulate(tasks, hosts, policy.rule(tasks, hosts, (1, 1)), only=policy.only)
 
 
 @st.composite

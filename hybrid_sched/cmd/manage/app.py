@@ -18,13 +18,14 @@ from cliff.command import Command
 from cliff.commandmanager import CommandManager
 from oslo_config import cfg
 
+from hybrid_sched.cli.errors import UserError
 from hybrid_sched.rpc import bus
 
 COMMANDS = "hybrid_sched.manage"
 _DEFAULT_TIMEOUT_S = 5.0
 
 
-class ManageError(Exception):
+class ManageError(UserError):
     """Something that the operator can set right; the message says how."""
 
 

@@ -32,6 +32,9 @@ from hybrid_sched.watchdog.duty import WatchdogDuty  # noqa: E402
 from hybrid_sched.watchdog.executors import NAMESPACE as EXECUTORS  # noqa: E402
 from hybrid_sched.watchdog.policy import STRATEGIES  # noqa: E402
 
+#: Modules of the options that the engine reads.
+OPTIONS = (quota, queue, watchdog, coordination, database, clients, metrics)
+
 
 class EngineService(QuotaService):
     """The engine as it is installed: it shares, works on the queue of declared tasks, and watches for exhausted hosts."""
@@ -42,12 +45,29 @@ class EngineService(QuotaService):
 def main() -> int:
     """Run the engine until it is told to stop."""
     collect_seldom()
-    options = (quota, queue, watchdog, coordination, database, clients, metrics)
-    return serve("hybrid-sched-engine", EngineService, options, check)
+    return serve("hybrid-sched-engine", EngineService, OPTIONS, check)
 
 
 def check(conf: cfg.ConfigOpts) -> None:
     """Refuse options that cannot be used, and a database that must be made ready first.
+
+    :raises ValueError: with a sentence that says what to do.
+    """
+    check_options(conf)
+    base = Database(**{**database.parameters(conf), "max_retries": 0})
+    try:
+        base.check()
+    except DatabaseNotReady as error:
+        raise ValueError(str(error)) from None
+    except DatabaseError:
+        # One that is away may come back; the service waits for it and says so.
+        return
+    finally:
+        base.close()
+
+
+def check_options(conf: cfg.ConfigOpts) -> None:
+    """Refuse options that cannot be used.
 
     :raises ValueError: with a sentence that says what to do.
     """
@@ -71,16 +91,6 @@ def check(conf: cfg.ConfigOpts) -> None:
             loading.require(EXECUTORS, sorted(named.values()))
         except loading.PluginNotFound as fault:
             raise ValueError(f"[watchdog] executors: {fault}") from None
-    base = Database(**{**database.parameters(conf), "max_retries": 0})
-    try:
-        base.check()
-    except DatabaseNotReady as error:
-        raise ValueError(str(error)) from None
-    except DatabaseError:
-        # One that is away may come back; the service waits for it and says so.
-        return
-    finally:
-        base.close()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the service is found, and what is said when it is not, or does not answer."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from api_site import Site
+from conftest import OpenStack, served
+from keystone import Keystone
+
+from hybrid_sched.osc.client import SERVICE_TYPE
+
+
+def test_without_a_service_in_the_catalog_the_remedy_is_told(openstack: OpenStack) -> None:
+    said = openstack.hybrid("share", "list")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == (
+        "The service catalog has no endpoint of type hybrid-scheduling in region RegionOne: register the service with "
+        "`openstack service create hybrid-scheduling` and `openstack endpoint create`, or name its URL with "
+        "--os-hybrid-endpoint-override.\n"
+    )
+
+
+@pytest.mark.parametrize("way", ["option", "variable"])
+def test_its_url_may_be_named(
+    site: Site,
+    keystone: Keystone,
+    openstack: OpenStack,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    url = keystone.endpoints.pop(SERVICE_TYPE)
+    words = ["hybrid", "host", "list", "-f", "value", "-c", "Host"]
+    if way == "option":
+        words = ["--os-hybrid-endpoint-override", url, *words]
+    else:
+        monkeypatch.setenv("OS_HYBRID_ENDPOINT_OVERRIDE", url)
+    said = openstack(*words)
+    assert said.out == "a\nb\nc\n", said.err
+
+
+def test_a_service_that_cannot_be_reached_is_one_sentence(
+    keystone: Keystone, openstack: OpenStack
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        keystone.endpoints[SERVICE_TYPE] = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    said = openstack.hybrid("share", "list")
+    assert (said.code, said.err.count("\n")) == (1, 1)
+    assert said.err.startswith("The hybrid-scheduling API cannot be reached (")
+    assert said.err.endswith("check that hybrid-sched-api runs there.\n")
+
+
+def test_an_engine_that_is_away_is_told_as_the_service_tells_it(
+    site: Site, openstack: OpenStack
+) -> None:
+    site.engine.down = True
+    said = openstack.hybrid("share", "list")
+    assert (said.code, said.err.count("\n")) == (1, 1)
+    assert "secret" not in said.err
+
+
+def test_a_microversion_is_asked_for(
+    site: Site, keystone: Keystone, openstack: OpenStack
+) -> None:
+    seen: list[str] = []
+
+    def spying(environ: dict[str, Any], start_response: Any) -> Any:
+        seen.append(environ["HTTP_OPENSTACK_API_VERSION"])
+        return site.application(environ, start_response)
+
+    with served(spying) as url:
+        keystone.endpoints[SERVICE_TYPE] = url
+        openstack.json("watchdog", "show")
+        said = openstack("--os-hybrid-api-version", "1.999", "hybrid", "watchdog", "show")
+    assert seen == ["hybrid-scheduling 1.0", "hybrid-scheduling 1.999"]
+    assert said.code == 1
+    assert "1.999" in said.err
+
+
+def proxy(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+    start_response("502 Bad Gateway", [("Content-Type", "text/html")])
+    yield b"<html>no\n back end</html>"
+
+
+def test_what_a_proxy_says_is_passed_on(keystone: Keystone, openstack: OpenStack) -> None:
+    with served(proxy) as url:
+        keystone.endpoints[SERVICE_TYPE] = url
+        said = openstack.hybrid("share", "list")
+    assert (said.code, said.err) == (1, "<html>no back end</html>\n")
+
+
+def test_nothing_else_of_ours_is_imported_for_other_commands(openstack: OpenStack) -> None:
+    import subprocess  # noqa: PLC0415
+    import sys  # noqa: PLC0415
+
+    program = (
+        "import sys, openstackclient.shell\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('hybrid_sched')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.decode().split() == [
+        "hybrid_sched",
+        "hybrid_sched.osc",
+        "hybrid_sched.osc.plugin",
+    ]

@@ -91,7 +91,11 @@ def _several(of: Schema) -> Schema:
 
 
 _UUID = {"uuid": UUID}
-_ANY_UUID = {"uuid": text("UUID of a server, container or declared task.", minLength=1, maxLength=LONGEST_NAME)}
+_ANY_UUID = {
+    "uuid": text(
+        "UUID of a server, container or declared task.", minLength=1, maxLength=LONGEST_NAME
+    )
+}
 _HOST = {"name": {**NAME, "description": "As Nova and Zun know the host."}}
 _FRAMEWORK = {"name": FRAMEWORK}
 _OF_FRAMEWORK = {"framework": FRAMEWORK}
@@ -291,7 +295,13 @@ _DECISIONS = (
         "Say why a server or container went where it went, or nowhere",
         ref("Why"),
         "hybrid_scheduling:decisions:show",
-        {"attempt": integer("Which attempt, 1 for the oldest that is kept; the newest without it.", minimum=1, maximum=10**6)},
+        {
+            "attempt": integer(
+                "Which attempt, 1 for the oldest that is kept; the newest without it.",
+                minimum=1,
+                maximum=10**6,
+            )
+        },
         refusals=(404,),
         path_schemas=_ANY_UUID,
     ),

@@ -107,15 +107,15 @@ FIGURES = by_name(number(), "Measured figures by name.")
 
 COMPONENTS: dict[str, Schema] = {
     "ExactNumber": {
-        "description": "An exact number: an integer, or a fraction in lowest terms as the string `a/b`. Shares are parts of the "
-        "whole pool, so that `1/2` is half of it.",
+        "description": "An exact number: an integer, or a fraction in lowest terms as the string `a/b`. Shares are parts of "
+        "the whole pool, so that `1/2` is half of it.",
         "oneOf": [{"type": "integer"}, {"type": "string", "pattern": r"^-?\d+/\d+$"}],
     },
     "Resources": {
         "description": "Amounts by resource; one that is left out is 0. `vcpu` is in cores, `memory_mb` in MiB, the others are "
         "in bytes per second.",
         "type": "object",
-        "properties": {name: EXACT for name in Resources._fields},
+        "properties": dict.fromkeys(Resources._fields, EXACT),
         "additionalProperties": False,
     },
     "Link": record(
@@ -130,7 +130,9 @@ COMPONENTS: dict[str, Schema] = {
                         {
                             "status": integer("Status of HTTP."),
                             "title": text("The status in words."),
-                            "detail": text("What was wrong and what to do about it, in a sentence."),
+                            "detail": text(
+                                "What was wrong and what to do about it, in a sentence."
+                            ),
                             "code": text(
                                 "Kind of the fault, for programs, such as `hybrid-scheduling.task.not_found`."
                             ),

@@ -98,7 +98,7 @@ COMPONENTS: dict[str, Schema] = {
                 "framework": FRAMEWORK,
                 "demand": {
                     "type": "object",
-                    "properties": {name: _AMOUNT for name in Resources._fields},
+                    "properties": dict.fromkeys(Resources._fields, _AMOUNT),
                     "additionalProperties": False,
                 },
                 "count": integer("Tasks at once.", minimum=1, maximum=_MOST_TASKS, default=1),

@@ -28,9 +28,7 @@ from hybrid_sched.core.rebalancing.moves import MoveState
 STATES = [state.value for state in MoveState]
 MOST_CANCELLED = 100
 
-_LEFT_ALONE = array(
-    record({"host": text(), "reason": text("Why not enough is done for it now.")})
-)
+_LEFT_ALONE = array(record({"host": text(), "reason": text("Why not enough is done for it now.")}))
 
 COMPONENTS: dict[str, Schema] = {
     "Effect": record(
@@ -96,9 +94,7 @@ COMPONENTS: dict[str, Schema] = {
         "host is emptied.",
         **record(
             {
-                "strategy": text(
-                    "Name of the strategy.", minLength=1, maxLength=LONGEST_NAME
-                ),
+                "strategy": text("Name of the strategy.", minLength=1, maxLength=LONGEST_NAME),
                 "drain": {**NAME, "description": "Name of the host that is to be emptied."},
             },
             optional=("strategy", "drain"),
@@ -126,7 +122,14 @@ COMPONENTS: dict[str, Schema] = {
     "PlanToApply": {
         "description": "Exactly the plan that was shown: its id, or the whole plan as `POST /v1/plans` gave it.",
         **record(
-            {"plan": {"oneOf": [UUID, {"type": "object", "properties": {"plan": UUID}, "required": ["plan"]}]}},
+            {
+                "plan": {
+                    "oneOf": [
+                        UUID,
+                        {"type": "object", "properties": {"plan": UUID}, "required": ["plan"]},
+                    ]
+                }
+            },
             closed=True,
         ),
     },

@@ -22,7 +22,7 @@ from hybrid_sched.cmd.manage.task_calls import TaskCalls
 from hybrid_sched.cmd.manage.task_progress import wait_for
 from hybrid_sched.core.queued import FINAL_STATES, QueuedTask, TaskState
 from hybrid_sched.queue.document import DocumentError, queued_tasks, read_file
-from hybrid_sched.rpc.tasks import queued_task_to_wire
+from hybrid_sched.rpc.tasks import LARGEST_MESSAGE, queued_task_to_wire
 from hybrid_sched.rpc.wire import resources_to_wire
 
 COLUMNS = (
@@ -31,8 +31,6 @@ COLUMNS = (
 )
 _UNFINISHED = [state for state in TaskState if state not in FINAL_STATES]
 _TIMES_SENT = 2
-# Brokers refuse larger messages.
-_LARGEST_MESSAGE = 8 << 20
 _MOST_FAULTS_SHOWN = 20
 
 
@@ -195,9 +193,9 @@ def _submit(
     """Send the tasks, again when there is no answer: those that have arrived already are not doubled."""
     message = [queued_task_to_wire(task) for task in tasks]
     size = len(json.dumps(message))
-    if size > _LARGEST_MESSAGE:
+    if size > LARGEST_MESSAGE:
         raise ManageError(
-            f"{file} makes a message of {size} bytes, at most {_LARGEST_MESSAGE} are sent: split it. Nothing was put into the "
+            f"{file} makes a message of {size} bytes, at most {LARGEST_MESSAGE} are sent: split it. Nothing was put into the "
             "queue."
         )
     for left in reversed(range(_TIMES_SENT)):

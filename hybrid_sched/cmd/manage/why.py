@@ -14,11 +14,10 @@ from hybrid_sched.cmd.manage.app import ManageError
 from hybrid_sched.cmd.manage.columns import Amount, Figures, Moment, Names, Reasons
 from hybrid_sched.core.cluster import FRAMEWORKS, HYPERVISOR
 from hybrid_sched.core.resources import Resources, exact
-from hybrid_sched.core.why import Attempt, attempts
+from hybrid_sched.core.why import attempts
+from hybrid_sched.rpc.attempts import attempt_to_wire
 from hybrid_sched.rpc.messages import BadMessage, decision_from_wire
-from hybrid_sched.rpc.wire import number_to_wire, resources_to_wire
-
-_NOUNS = {HYPERVISOR: "guest"}
+from hybrid_sched.rpc.wire import resources_to_wire
 
 
 class Why(ShowOne):
@@ -56,8 +55,11 @@ class Why(ShowOne):
         number = len(found) if parsed_args.attempt is None else parsed_args.attempt
         if not 1 <= number <= len(found):
             raise ManageError(f"--attempt: {number} is not there: give 1 to {len(found)}.")
-        fields = _explained(uuid, found[number - 1], number, len(found))
-        return tuple(fields), tuple(fields.values())
+        fields = attempt_to_wire(uuid, found[number - 1], number, len(found))
+        return tuple(fields), tuple(
+            _SHOWN[name](value) if name in _SHOWN and value is not None else value
+            for name, value in fields.items()
+        )
 
 
 class WhyNot(ShowOne):
@@ -153,30 +155,15 @@ class _Picture(FormattableColumn[Mapping[str, Any]]):
         return f"snapshot {self._value['version']}, {self._value['age_s']:.1f} s old"
 
 
-def _explained(uuid: str, attempt: Attempt, number: int, of: int) -> dict[str, Any]:
-    first, claimed = attempt.first, attempt.claimed
-    picture = {"version": first.snapshot_version, "age_s": first.snapshot_age_s}
-    weights = [{"host": host, "weight": number_to_wire(weight)} for host, weight in attempt.weights]
-    return {
-        "uuid": uuid,
-        "kind": _NOUNS.get(first.framework, first.framework),
-        "framework": first.framework,
-        "demand": Figures(resources_to_wire(first.demand)),
-        "attempt": number,
-        "attempts": of,
-        "when": Moment(first.decided_at_s),
-        "picture": _Picture(picture),
-        "candidates": attempt.candidates,
-        "share_gate": attempt.share_text,
-        "refused": Reasons(dict(attempt.refused)),
-        "refused_by_other_filters": Names(list(attempt.dropped)),
-        "order": attempt.order_text,
-        "weights": _Weights(weights),
-        "chosen": attempt.chosen,
-        "claimed_on": attempt.claimed_on,
-        "claimed_at": None if claimed is None else Moment(claimed.decided_at_s),
-        "outcome": attempt.outcome,
-    }
+_SHOWN = {
+    "demand": Figures,
+    "when": Moment,
+    "picture": _Picture,
+    "refused": Reasons,
+    "refused_by_other_filters": Names,
+    "weights": _Weights,
+    "claimed_at": Moment,
+}
 
 
 def _amount(text: str) -> Any:

@@ -21,7 +21,7 @@ EXPERIMENTS := doc/source/reference/experiments
 FRONT := separate-6-3 separate-7-2 shared-fcfs shared-fcfs-skip nova-spread paper wdrf-ffd wdrf-bfd wdrf-dot_product wdrf-repack \
 	wdrf-spread guest-first fair-fill-0 fair-fill:0.01 fair-fill:0.02 fair-fill fair-fill:0.05 fair-fill:0.1 fair-fill:0.4 fair-fill-off
 
-.PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration test-zun \
+.PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-api-fuzz test-functional test-integration test-zun \
 	test-faults test-isolation test-lab bench-engine bench-sched bench-failover bench-pack bench-noisy bench-rebalance \
 	experiments lint docs clean
 
@@ -57,6 +57,9 @@ test-unit: venv  ## Run the unit tests.
 
 test-integration: venv  ## Run the tests against a real broker, database, libvirt, Docker and kernel (about 10 minutes).
 	@tools/run-suites integration
+
+test-api-fuzz: venv  ## Send the REST API ten thousand requests that schemathesis makes of its document (about 10 minutes).
+	@HYBRID_API_FUZZ_CASES=10000 $(BIN)/python -m pytest tests/unit/api/test_fuzz.py -q -s -p no:cacheprovider
 
 test-functional: venv  ## Run the tests against the real Placement and the real schedulers of Nova and Zun.
 	@tools/run-suites functional/placement functional/nova functional/zun

@@ -122,6 +122,14 @@ def read_document(text: str) -> tuple[Submission, ...]:
         document = load(text)
     except BadYaml as fault:
         raise DocumentError([f"the file: {fault}"]) from None
+    return read_tasks(document)
+
+
+def read_tasks(document: object) -> tuple[Submission, ...]:
+    """Read what a file of tasks says, as values.
+
+    :raises DocumentError: when it cannot be used; it names all faults that could be found.
+    """
     faults: list[str] = []
     fields = read_fields(document, "", {"tasks": Field(_entries, required=True)}, faults)
     entries = fields.get("tasks", [])

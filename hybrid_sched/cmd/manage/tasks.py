@@ -31,10 +31,7 @@ from hybrid_sched.cmd.manage.app import ManageError
 from hybrid_sched.cmd.manage.task_calls import PROGRAM, TaskCalls
 from hybrid_sched.core.queued import QueuedTask
 from hybrid_sched.queue.document import DocumentError, queued_tasks, read_file
-from hybrid_sched.rpc.tasks import queued_task_to_wire
-
-# Brokers refuse larger messages.
-_LARGEST_MESSAGE = 8 << 20
+from hybrid_sched.rpc.tasks import LARGEST_MESSAGE, queued_task_to_wire
 
 
 class CreateTasks(Lister):
@@ -129,9 +126,9 @@ def _submit(
     """Send the tasks, if they fit into one message."""
     message = [queued_task_to_wire(task) for task in tasks]
     size = len(json.dumps(message))
-    if size > _LARGEST_MESSAGE:
+    if size > LARGEST_MESSAGE:
         raise ManageError(
-            f"{file} makes a message of {size} bytes, at most {_LARGEST_MESSAGE} are sent: split it. Nothing was put into the "
+            f"{file} makes a message of {size} bytes, at most {LARGEST_MESSAGE} are sent: split it. Nothing was put into the "
             "queue."
         )
     submit(lambda: calls.submit(message), file, submission, ManageError)

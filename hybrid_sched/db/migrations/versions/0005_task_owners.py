@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Declared tasks have owners."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+_TABLE = "queued_tasks"
+# Engines of the release before, which still run while the schema is brought up, write rows without them.
+_COLUMNS = ("project_id", "user_id", "trust_id")
+_INDEXES = {
+    "ix_queued_tasks_project": ["project_id", "position"],
+    "ix_queued_tasks_server": ["server"],
+}
+
+
+def upgrade() -> None:
+    """Add the columns and indexes that an interrupted run has not added already (MySQL commits each step by itself)."""
+    there = sa.inspect(op.get_bind())
+    columns = {each["name"] for each in there.get_columns(_TABLE)}
+    for name in _COLUMNS:
+        if name not in columns:
+            op.add_column(_TABLE, sa.Column(name, sa.String(64), nullable=False, server_default=""))
+    indexes = {each["name"] for each in there.get_indexes(_TABLE)}
+    for name, keys in _INDEXES.items():
+        if name not in indexes:
+            op.create_index(name, _TABLE, keys)

@@ -29,6 +29,8 @@ from hybrid_sched.api.schemas.scores import CPU_MODEL, MEMORY_KIND
 #: Of the service in Keystone's catalog, and in the header ``OpenStack-API-Version``.
 SERVICE_TYPE = "hybrid-scheduling"
 _LONGEST_MARKER = 600
+#: UUIDs of tasks that one question may name: an address has room for them.
+MOST_UUIDS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,9 @@ def _paged(keys: Sequence[str], directions: Sequence[str] = ("asc", "desc")) -> 
     }
 
 
-def _several(of: Schema) -> Schema:
+def _several(of: Schema, most: int = 32) -> Schema:
     """Let a parameter be given several times."""
-    return {"type": "array", "items": of, "maxItems": 32}
+    return {"type": "array", "items": of, "maxItems": most}
 
 
 _UUID = {"uuid": UUID}
@@ -226,6 +228,7 @@ _TASKS = (
         "hybrid_scheduling:tasks:list",
         {
             "state": _several(text(enum=tasks.STATES)),
+            "uuid": _several(UUID, MOST_UUIDS),
             "name": {**NAME, "description": "Of this name."},
             **_OF_FRAMEWORK,
             "host": {**NAME, "description": "Planned for this host, or running there."},

@@ -15,6 +15,8 @@ from hybrid_sched.conf import database as database_options
 from hybrid_sched.db import Database
 from hybrid_sched.db.scores import ScoreStore
 
+_VERSION = "1.1"
+
 
 def register(conf: cfg.ConfigOpts) -> None:
     """Add all options that the API reads."""
@@ -31,9 +33,9 @@ def wsgi_application(conf: cfg.ConfigOpts, client: Asks | None = None) -> Applic
     :raises ValueError: when options cannot be used; the option is named.
     """
     database = Database(**database_options.parameters(conf))
-    inner = make_application(
-        conf, client or EngineClient(conf), ScoreStore(database), enforcer_of(conf)
-    )
+    # An engine that knows of no owners would take on tasks of tenants as the operator's.
+    client = client or EngineClient(conf, version=_VERSION)
+    inner = make_application(conf, client, ScoreStore(database), enforcer_of(conf))
     application = surrounded(inner, conf)
     if not conf.keystone_authtoken.www_authenticate_uri:
         raise ValueError(

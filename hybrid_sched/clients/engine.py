@@ -25,10 +25,18 @@ class EngineClient:
 
     :param conf: options; must be the process's global ones, for oslo.messaging.
     :param most_under_way: questions at once; a further one is refused.
+    :param version: of the interface that the questions need.
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, most_under_way: int = _MOST_UNDER_WAY) -> None:
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        most_under_way: int = _MOST_UNDER_WAY,
+        *,
+        version: str = bus.FIRST_VERSION,
+    ) -> None:
         self._conf = conf
+        self._version = version
         self._connecting = threading.Lock()
         self._transport: oslo_messaging.RPCTransport | None = None
         self._free = threading.BoundedSemaphore(most_under_way)
@@ -64,7 +72,9 @@ class EngineClient:
         self, answer: Future[Any], method: str, timeout_s: float, arguments: dict[str, Any]
     ) -> None:
         try:
-            engine = bus.client(self._bus(), bus.ENGINE_TOPIC, timeout_s=timeout_s)
+            engine = bus.client(
+                self._bus(), bus.ENGINE_TOPIC, timeout_s=timeout_s, version=self._version
+            )
             answer.set_result(engine.call({}, method, **arguments))
         except Exception as error:
             answer.set_exception(error)
@@ -82,6 +92,11 @@ class EngineClient:
         except oslo_messaging.RemoteError as error:
             # Its own text has the traceback of the quota service.
             raise NoAnswer(f"The quota service cannot answer: {error.value}") from None
+        except oslo_messaging.UnsupportedVersion:
+            raise NoAnswer(
+                f"The quota service that answers is of an earlier release, whose interface is older than {self._version}: "
+                "upgrade every hybrid-sched-engine first."
+            ) from None
         except oslo_messaging.MessagingException as error:
             raise NoAnswer(
                 f"The quota service cannot be asked ({error}): check [DEFAULT] transport_url in {self._files()}."

@@ -30,6 +30,7 @@ from hybrid_sched.core.doctor.findings import Finding, Severity  # noqa: E402
 from hybrid_sched.db import Database, DatabaseError, DatabaseNotReady  # noqa: E402
 from hybrid_sched.doctor.engine import engine_facts  # noqa: E402
 from hybrid_sched.doctor.settings import nova_settings, zun_settings  # noqa: E402
+from hybrid_sched.rpc import bus  # noqa: E402
 from hybrid_sched.rpc.wire import BadMessage  # noqa: E402
 from hybrid_sched.version import version_string  # noqa: E402
 
@@ -65,11 +66,15 @@ class Checks(upgradecheck.UpgradeCommands):
 
     :param conf: options of the engine.
     :param ask: calls a method of the quota service; raises :class:`NoAnswer`.
+    :param ask_newest: does so only if its interface is that of this release.
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, ask: Callable[[str], Any]) -> None:
+    def __init__(
+        self, conf: cfg.ConfigOpts, ask: Callable[[str], Any], ask_newest: Callable[[str], Any]
+    ) -> None:
         self._conf = conf
         self._ask = ask
+        self._ask_newest = ask_newest
 
     def _options(self) -> Result:
         try:
@@ -117,7 +122,12 @@ class Checks(upgradecheck.UpgradeCommands):
                 "engines first.",
             )
         facts = Facts(engine=engine, own_version=version_string())
-        return _warned(_said(versions.our_own(facts)))
+        said = _said(versions.our_own(facts))
+        try:
+            self._ask_newest("about")
+        except NoAnswer as error:
+            said.append(str(error))
+        return _warned(said)
 
     def _scores(self) -> Result:
         try:
@@ -191,8 +201,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     conf.register_cli_opts(_CLI_OPTIONS)
     for module in OPTIONS:
         module.register(conf)
-    engine = EngineClient(conf)
-    checks = Checks(conf, lambda method: engine.ask(method, conf.timeout, {}))
+    engine, newest = EngineClient(conf), EngineClient(conf, version=bus.VERSION)
+    checks = Checks(
+        conf,
+        lambda method: engine.ask(method, conf.timeout, {}),
+        lambda method: newest.ask(method, conf.timeout, {}),
+    )
     given = sys.argv[1:] if arguments is None else arguments
     try:
         return int(upgradecheck.main(conf, "hybrid-sched", checks, list(given)))

@@ -72,17 +72,8 @@ class ApiClient:
         :param query: parameters; those that are None are left out.
         :raises UserError: when there is no answer, or it is an error.
         """
-        return self.rows_in((plural,), plural, **query)
-
-    def rows_in(self, path: tuple[str, ...], plural: str, **query: Any) -> Iterator[Any]:
-        """Read a collection whose name in the answer is not its path.
-
-        :param path: names below ``/v1``.
-        :param plural: name of the collection in the answer.
-        :param query: parameters; those that are None are left out.
-        """
         while True:
-            answer = self._send("GET", path, query=query)
+            answer = self._send("GET", (plural,), query=query)
             yield from answer[plural]
             links = answer.get(f"{plural}_links", [])
             following = next((link["href"] for link in links if link["rel"] == "next"), None)

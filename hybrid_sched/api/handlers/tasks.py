@@ -34,6 +34,8 @@ def list_tasks(call: Call) -> dict[str, Any]:
     }
     if "state" in query:
         filters["states"] = query["state"]
+    if "uuid" in query:
+        filters["uuids"] = query["uuid"]
     if (project := _project(call)) is not None:
         filters["project_id"] = project
     if "marker" in query:

@@ -33,6 +33,9 @@ from hybrid_sched.queue.document import DocumentError, as_document, queued_tasks
 from hybrid_sched.rpc.tasks import queued_task_from_wire
 from hybrid_sched.rpc.wire import is_uuid
 
+# What one question may name.
+_UUIDS_A_CALL = 100
+
 
 class CreateTasks(command.Lister):
     """Put the tasks of a file into the queue, all or none.
@@ -146,9 +149,10 @@ class Tasks:
 
     def of(self, uuids: Sequence[str]) -> list[QueuedTask]:
         """Give the tasks with some UUIDs by position; those that are unknown are left out."""
-        wanted = set(uuids)
-        rows = self._client.rows("tasks", all_projects=None)
-        found = [queued_task_from_wire(row) for row in rows if row["uuid"] in wanted]
+        found: list[QueuedTask] = []
+        for start in range(0, len(uuids), _UUIDS_A_CALL):
+            part = list(uuids[start : start + _UUIDS_A_CALL])
+            found += map(queued_task_from_wire, self._client.rows("tasks", uuid=part))
         return sorted(found, key=lambda task: task.position)
 
     def find(self, wanted: str, *, unfinished: bool = False) -> str:

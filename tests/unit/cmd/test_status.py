@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import oslo_messaging
 import pytest
 from oslo_config import cfg
 
@@ -87,10 +88,11 @@ class Site:
             )
         )
 
-    def serve(self) -> None:
+    def serve(self, version: str = bus.VERSION) -> None:
         self.engine.run_cycle(CycleInputs(score_rows=self._scores))
         self._transport = bus.transport(cfg.CONF, "fake:/")
         endpoint = EngineEndpoint(self.engine, lambda *_: None)
+        endpoint.target = oslo_messaging.Target(version=version)
         self._server = bus.server(self._transport, bus.ENGINE_TOPIC, "engine", endpoint)
         self._server.start()
 
@@ -220,6 +222,14 @@ def test_agents_of_another_release_are_named(site: Site) -> None:
     said = site.check()
     assert (said.code, said.ready) == (1, READY - {VERSIONS})
     assert "The agent of old is 0.1" in said.checks[VERSIONS][1]
+
+
+def test_an_engine_whose_interface_is_older_is_a_warning(site: Site) -> None:
+    site.database.sync()
+    site.serve(bus.FIRST_VERSION)
+    said = site.check()
+    assert (said.code, said.ready) == (1, READY - {VERSIONS})
+    assert "upgrade every hybrid-sched-engine first" in said.checks[VERSIONS][1]
 
 
 def test_hosts_that_no_score_knows_are_named(site: Site) -> None:

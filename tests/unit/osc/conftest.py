@@ -34,6 +34,11 @@ ACCOUNTS = [
     Account("other", "two", ("member", "reader")),
     Account("service", "service", ("service",)),
 ]
+_OF_THE_API = (
+    "hybrid_sched.api.application",
+    "hybrid_sched.api.call",
+    "keystonemiddleware.auth_token",
+)
 
 
 class Quiet(WSGIRequestHandler):
@@ -137,8 +142,13 @@ def openstack(
 
 
 @pytest.fixture
-def site(tmp_path: Path, keystone: Keystone, auth_url: str) -> Iterator[Site]:
+def site(
+    tmp_path: Path, keystone: Keystone, auth_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Site]:
     """Serve the API, and have Keystone's catalog tell of it."""
+    # In production its log is another process's.
+    for name in _OF_THE_API:
+        monkeypatch.setattr(logging.getLogger(name), "disabled", True)
     url = f"sqlite:///{tmp_path / 'test.sqlite'}"
     database = Database(url, sqlite_synchronous=False)
     database.sync()

@@ -63,9 +63,7 @@ def test_an_engine_that_is_away_is_told_as_the_service_tells_it(
     assert "secret" not in said.err
 
 
-def test_a_microversion_is_asked_for(
-    site: Site, keystone: Keystone, openstack: OpenStack
-) -> None:
+def test_a_microversion_is_asked_for(site: Site, keystone: Keystone, openstack: OpenStack) -> None:
     seen: list[str] = []
 
     def spying(environ: dict[str, Any], start_response: Any) -> Any:

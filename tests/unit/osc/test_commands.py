@@ -41,9 +41,7 @@ def test_a_weight_is_set_and_given_back(site: Site, openstack: OpenStack) -> Non
 
 
 @pytest.mark.parametrize("weight", ["0", "x", "1/0"])
-def test_a_weight_that_is_none_is_not_sent(
-    site: Site, openstack: OpenStack, weight: str
-) -> None:
+def test_a_weight_that_is_none_is_not_sent(site: Site, openstack: OpenStack, weight: str) -> None:
     said = openstack.hybrid("share", "set", "container", weight)
     assert (said.code, said.out) == (1, "")
     assert said.err.startswith("WEIGHT: ")

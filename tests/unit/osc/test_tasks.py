@@ -41,9 +41,7 @@ def create(openstack: OpenStack, tmp_path: Path) -> Any:
 
 def set_state(site: Site, name: str, **changes: Any) -> None:
     [task] = [each for each in site.engine.store.list() if each.name == name]
-    assert site.engine.store.update(
-        replace(task, **changes), task.state, site.engine.world.term
-    )
+    assert site.engine.store.update(replace(task, **changes), task.state, site.engine.world.term)
 
 
 def test_tasks_of_a_file_are_created_and_listed(
@@ -177,10 +175,16 @@ def test_of_several_with_a_name_a_uuid_is_asked_for(
 def test_with_wait_changes_are_told_and_the_exit_code_says_whether_all_are_done(
     site: Site, create: Any, monkeypatch: pytest.MonkeyPatch, state: TaskState, code: int
 ) -> None:
-    def pause(_seconds: float) -> None:
-        set_state(site, "one", state=state, host="a", text="It has ended.")
+    ask, looks = site.engine.ask, iter(range(10))
 
-    monkeypatch.setattr(task_progress.time, "sleep", pause)
+    def change(method: str, timeout_s: float, arguments: dict[str, Any]) -> Any:
+        # The first look is that of the answer to the submission, the second one that of the wait.
+        if method == "tasks" and next(looks) == 2:
+            set_state(site, "one", state=state, host="a", text="It has ended.")
+        return ask(method, timeout_s, arguments)
+
+    monkeypatch.setattr(site.engine, "ask", change)
+    monkeypatch.setattr(task_progress, "_PERIOD_S", 0.0)
     said = create("--wait", text=ONE)
     assert said.code == code
     assert [row["State"] for row in json.loads(said.out)] == [state.value]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -86,9 +87,17 @@ class OpenStack:
         self._environment = environment
         self._capsys = capsys
         self._auth_url = auth_url
+        #: Of the environment, besides those of the account.
+        self.variables: dict[str, str] = {}
 
-    def __call__(self, *words: str, user: str = "admin") -> Said:
-        account = next(each for each in ACCOUNTS if each.name == user)
+    def __call__(self, *words: str, user: str | None = "admin") -> Said:
+        for name in [name for name in os.environ if name.startswith("OS_")]:
+            self._environment.delenv(name)
+        if user is not None:
+            self._sign_in(next(each for each in ACCOUNTS if each.name == user))
+        return self._run(list(words))
+
+    def _sign_in(self, account: Account) -> None:
         given = {
             "OS_AUTH_URL": self._auth_url,
             "OS_USERNAME": account.name,
@@ -99,13 +108,15 @@ class OpenStack:
             "OS_REGION_NAME": "RegionOne",
             "OS_IDENTITY_API_VERSION": "3",
         }
-        for name, value in given.items():
+        for name, value in (given | self.variables).items():
             self._environment.setenv(name, value)
+
+    def _run(self, words: list[str]) -> Said:
         # A process runs one command, and the shell keeps a client for as long as the process lives.
         setattr(ClientManager, plugin.API_NAME, ClientCache(plugin.make_client))
         handlers, level = logging.root.handlers[:], logging.root.level
         try:
-            code = OpenStackShell().run(list(words))
+            code = OpenStackShell().run(words)
         except SystemExit as ended:
             code = int(ended.code or 0)
         finally:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,18 +29,14 @@ def test_without_a_service_in_the_catalog_the_remedy_is_told(openstack: OpenStac
 
 @pytest.mark.parametrize("way", ["option", "variable"])
 def test_its_url_may_be_named(
-    site: Site,
-    keystone: Keystone,
-    openstack: OpenStack,
-    monkeypatch: pytest.MonkeyPatch,
-    way: str,
+    site: Site, keystone: Keystone, openstack: OpenStack, way: str
 ) -> None:
     url = keystone.endpoints.pop(SERVICE_TYPE)
     words = ["hybrid", "host", "list", "-f", "value", "-c", "Host"]
     if way == "option":
         words = ["--os-hybrid-endpoint-override", url, *words]
     else:
-        monkeypatch.setenv("OS_HYBRID_ENDPOINT_OVERRIDE", url)
+        openstack.variables["OS_HYBRID_ENDPOINT_OVERRIDE"] = url
     said = openstack(*words)
     assert said.out == "a\nb\nc\n", said.err
 
@@ -61,6 +59,18 @@ def test_an_engine_that_is_away_is_told_as_the_service_tells_it(
     said = openstack.hybrid("share", "list")
     assert (said.code, said.err.count("\n")) == (1, 1)
     assert "secret" not in said.err
+
+
+def test_without_a_token_all_is_refused(
+    site: Site, keystone: Keystone, openstack: OpenStack
+) -> None:
+    url = keystone.endpoints[SERVICE_TYPE]
+    options = ("--os-auth-type", "none", "--os-endpoint", url, "--os-hybrid-endpoint-override", url)
+    for words in (("share", "list"), ("task", "list"), ("drain", "a", "--now")):
+        said = openstack(*options, "hybrid", *words, user=None)
+        assert (said.code, said.out) == (1, "")
+        assert said.err.startswith("There is no valid token")
+    assert site.engine.asked == []
 
 
 def test_a_microversion_is_asked_for(site: Site, keystone: Keystone, openstack: OpenStack) -> None:
@@ -91,10 +101,7 @@ def test_what_a_proxy_says_is_passed_on(keystone: Keystone, openstack: OpenStack
     assert (said.code, said.err) == (1, "<html>no back end</html>\n")
 
 
-def test_nothing_else_of_ours_is_imported_for_other_commands(openstack: OpenStack) -> None:
-    import subprocess  # noqa: PLC0415
-    import sys  # noqa: PLC0415
-
+def test_nothing_else_of_ours_is_imported_for_other_commands() -> None:
     program = (
         "import sys, openstackclient.shell\n"
         "print(*sorted(name for name in sys.modules if name.startswith('hybrid_sched')))"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from oslo_config import cfg
 from oslo_context.context import RequestContext
@@ -26,24 +27,25 @@ class Caller:
 
     :param context: of the request, from the headers that keystonemiddleware has checked.
     :param enforcer: decides.
-    :param has_token: whether there was a valid token.
+    :param authentication: with the caller's own token, for calls in its name; None without a valid token.
     """
 
     def __init__(
-        self, context: RequestContext, enforcer: policy.Enforcer, *, has_token: bool
+        self, context: RequestContext, enforcer: policy.Enforcer, authentication: Any
     ) -> None:
-        self._has_token = has_token
+        self.authentication = authentication
         self._context = context
         self._enforcer = enforcer
         self.project_id: str = context.project_id or ""
         self.user_id: str = context.user_id or ""
+        self.roles: tuple[str, ...] = tuple(context.roles)
 
     def require_token(self) -> None:
         """See that the caller has shown a valid token.
 
         :raises ApiError: when there is none.
         """
-        if not self._has_token:
+        if self.authentication is None:
             raise ApiError(
                 HTTPStatus.UNAUTHORIZED,
                 "token.missing",
@@ -81,8 +83,9 @@ def caller_of(environ: Mapping[str, object], enforcer: policy.Enforcer) -> Calle
 
     :param environ: of WSGI, after keystonemiddleware.
     """
+    is_valid = environ.get("HTTP_X_IDENTITY_STATUS") == "Confirmed"
     return Caller(
         RequestContext.from_environ(dict(environ)),
         enforcer,
-        has_token=environ.get("HTTP_X_IDENTITY_STATUS") == "Confirmed",
+        environ.get("keystone.token_auth") if is_valid else None,
     )

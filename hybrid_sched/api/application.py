@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException
 
 from hybrid_sched.api import microversions
 from hybrid_sched.api.access import caller_of
-from hybrid_sched.api.call import Asks, Call, Engine
+from hybrid_sched.api.call import Asks, Call, Engine, Trusting
 from hybrid_sched.api.errors import ApiError, document
 from hybrid_sched.api.handlers import (
     decisions,
@@ -53,13 +53,18 @@ def handler_of(route: Route) -> Handler:
 
 
 def make_application(
-    conf: cfg.ConfigOpts, client: Asks, store: ScoreStore, enforcer: policy.Enforcer
+    conf: cfg.ConfigOpts,
+    client: Asks,
+    store: ScoreStore,
+    trusts: Trusting,
+    enforcer: policy.Enforcer,
 ) -> flask.Flask:
     """Make the application, without the middleware around it.
 
     :param conf: options of the group ``[api]``.
     :param client: asks the quota service.
     :param store: scores of hardware.
+    :param trusts: has trusts made.
     :param enforcer: of the policy.
     """
     application = flask.Flask(__name__, static_folder=None)
@@ -70,7 +75,7 @@ def make_application(
         application.add_url_rule(
             _PARAMETER.sub(r"<\1>", route.path),
             route.operation,
-            _view(route, engine, store, enforcer),
+            _view(route, engine, store, trusts, enforcer),
             methods=[route.method],
             provide_automatic_options=False,
         )
@@ -84,7 +89,11 @@ def make_application(
 
 
 def _view(
-    route: Route, engine: Engine, store: ScoreStore, enforcer: policy.Enforcer
+    route: Route,
+    engine: Engine,
+    store: ScoreStore,
+    trusts: Trusting,
+    enforcer: policy.Enforcer,
 ) -> Callable[..., flask.Response]:
     handler = handler_of(route)
 
@@ -101,6 +110,7 @@ def _view(
             caller=caller,
             engine=engine,
             scores=store,
+            trusts=trusts,
             path=read_path(route, path),
             query=read_query(route, given),
             given=given,

@@ -39,6 +39,11 @@ class Engine:
         self._client = client
         self._options = conf.api
 
+    @property
+    def retry_after_s(self) -> int:
+        """Seconds after which a client may ask again."""
+        return int(self._options.retry_after_s)
+
     def ask(self, method: str, **arguments: Any) -> Any:
         """Call it.
 
@@ -50,7 +55,7 @@ class Engine:
         except NoAnswer as error:
             # What it says names files and services of the operator.
             LOG.warning("%s was not answered: %s", method, error)
-            again_s = self._options.retry_after_s
+            again_s = self.retry_after_s
             raise ApiError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "engine.unavailable",
@@ -72,6 +77,20 @@ class Engine:
         return answer
 
 
+class Trusting(Protocol):
+    """What has trusts made, as :class:`hybrid_sched.clients.trusts.Trusts` does."""
+
+    @property
+    def are_possible(self) -> bool:
+        """Say whether there is a user to be trusted."""
+
+    def make(self, caller: Any, user_id: str, project_id: str, roles: Sequence[str]) -> str:
+        """Have a trust made; gives its id."""
+
+    def end(self, caller: Any, trust_id: str) -> None:
+        """Take a trust back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request.
@@ -80,6 +99,7 @@ class Call:
     :param caller: who asks; None on routes that everybody may ask.
     :param engine: the quota service.
     :param scores: of hardware.
+    :param trusts: by which tasks are launched in the projects of their owners.
     :param path: parameters of the path.
     :param query: parameters of the query, read.
     :param given: parameters of the query as they were given.
@@ -91,6 +111,7 @@ class Call:
     caller: Caller
     engine: Engine
     scores: ScoreStore
+    trusts: Trusting
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, Any] = field(default_factory=dict)
     given: Mapping[str, Sequence[str]] = field(default_factory=dict)

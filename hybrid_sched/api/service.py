@@ -10,7 +10,9 @@ from hybrid_sched.api.application import make_application
 from hybrid_sched.api.call import Asks
 from hybrid_sched.api.middleware import Application, surrounded
 from hybrid_sched.clients.engine import EngineClient
+from hybrid_sched.clients.trusts import Trusts
 from hybrid_sched.conf import api as api_options
+from hybrid_sched.conf import clients as client_options
 from hybrid_sched.conf import database as database_options
 from hybrid_sched.db import Database
 from hybrid_sched.db.scores import ScoreStore
@@ -23,6 +25,7 @@ def register(conf: cfg.ConfigOpts) -> None:
     api_options.register(conf)
     api_options.set_defaults()
     database_options.register(conf)
+    client_options.register(conf)
 
 
 def wsgi_application(conf: cfg.ConfigOpts, client: Asks | None = None) -> Application:
@@ -35,7 +38,7 @@ def wsgi_application(conf: cfg.ConfigOpts, client: Asks | None = None) -> Applic
     database = Database(**database_options.parameters(conf))
     # An engine that knows of no owners would take on tasks of tenants as the operator's.
     client = client or EngineClient(conf, version=_VERSION)
-    inner = make_application(conf, client, ScoreStore(database), enforcer_of(conf))
+    inner = make_application(conf, client, ScoreStore(database), Trusts(conf), enforcer_of(conf))
     application = surrounded(inner, conf)
     if not conf.keystone_authtoken.www_authenticate_uri:
         raise ValueError(

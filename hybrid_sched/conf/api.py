@@ -30,6 +30,13 @@ OPTIONS = [
         help="Seconds after which a client is told to ask again when the engine does not answer (header Retry-After), 1 to "
         "3600. The default is about as long as a standby takes to follow an engine that died.",
     ),
+    cfg.ListOpt(
+        "trust_roles",
+        default=["member"],
+        help="Names of the roles with which the engine launches tasks in the projects of those who declare them; each declarer "
+        "trusts the user of [trustee] with those of them that the token has. Empty for all roles of the token. The default is "
+        "what servers and containers take, and nothing more.",
+    ),
 ]
 
 CLI_OPTIONS = [

@@ -104,6 +104,7 @@ QUEUED_TASKS = sa.Table(
     sa.UniqueConstraint("name", "position", name="uniq_queued_tasks_name"),
     sa.Index("ix_queued_tasks_project", "project_id", "position"),
     sa.Index("ix_queued_tasks_server", "server"),
+    sa.Index("ix_queued_tasks_trust", "trust_id"),
 )
 
 #: Steps of requests, each as JSON; ``decided_at`` is Unix time. The key makes a step that is told twice one row.

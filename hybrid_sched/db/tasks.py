@@ -222,7 +222,7 @@ class TaskStore:
         return durations
 
     def forget(self, before_s: float, term: int) -> int:
-        """Remove the tasks that ended before a time and for which no unfinished task waits.
+        """Remove the tasks that ended before a time, for which no unfinished task waits, and whose trust is over.
 
         :param before_s: Unix time.
         :returns: how many were removed.
@@ -231,7 +231,7 @@ class TaskStore:
             _COLUMNS.state.not_in(_FINAL), _COLUMNS.after != "[]"
         )
         old = sa.select(_COLUMNS.uuid).where(
-            _COLUMNS.state.in_(_FINAL), _COLUMNS.ended_at < before_s
+            _COLUMNS.state.in_(_FINAL), _COLUMNS.ended_at < before_s, _COLUMNS.trust_id == ""
         )
 
         def work(connection: sa.Connection) -> int:
@@ -244,6 +244,38 @@ class TaskStore:
             )
 
         return self._database.write(work)
+
+    def trusted_accounts(self) -> Sequence[tuple[str, str]]:
+        """Give each framework and trust of tasks whose trust is not over."""
+        columns = (_COLUMNS.framework, _COLUMNS.trust_id)
+        query = sa.select(*columns).where(_COLUMNS.trust_id != "").distinct().order_by(*columns)
+        return self._database.read(
+            lambda connection: [(row.framework, row.trust_id) for row in connection.execute(query)]
+        )
+
+    def spent_trusts(self, before_s: float) -> Sequence[str]:
+        """Give the trusts whose tasks have all ended before a time.
+
+        :param before_s: Unix time.
+        """
+        in_use = sa.case((_COLUMNS.state.in_(_FINAL), _COLUMNS.ended_at), else_=before_s)
+        query = (
+            sa.select(_COLUMNS.trust_id)
+            .where(_COLUMNS.trust_id != "")
+            .group_by(_COLUMNS.trust_id)
+            .having(sa.func.max(in_use) < before_s)
+        )
+        return self._database.read(lambda connection: connection.scalars(query).all())
+
+    def forget_trust(self, trust_id: str, term: int) -> None:
+        """Note that a trust is over: its tasks have none any more."""
+        statement = QUEUED_TASKS.update().where(_COLUMNS.trust_id == trust_id)
+
+        def work(connection: sa.Connection) -> None:
+            fenced(connection, term)
+            connection.execute(statement.values(trust_id="", term=term))
+
+        self._database.write(work)
 
     def _read(self, query: sa.Select[Any]) -> Tasks:
         rows = self._database.read(lambda connection: connection.execute(query).mappings().all())

@@ -11,15 +11,20 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
+from oslo_log import log
+
 from hybrid_sched.api.call import Call
 from hybrid_sched.api.errors import ApiError, bad_request, not_found, sentence
 from hybrid_sched.api.paging import limit_of, unknown_marker
 from hybrid_sched.api.policies import ALL_PROJECTS, RAISE_PRIORITY
+from hybrid_sched.clients.session import ServiceFault
 from hybrid_sched.core.queued import QueuedTask
 from hybrid_sched.queue.document import DocumentError, Submission, queued_tasks, read_tasks
 from hybrid_sched.queue.endpoint import MOST_UUIDS
 from hybrid_sched.rpc.tasks import LARGEST_MESSAGE, complete, queued_task_to_wire
 from hybrid_sched.rpc.wire import is_uuid
+
+LOG = log.getLogger(__name__)
 
 # Those that the quota service leaves out of a list, and what only its launchers use.
 _NOT_LISTED = ("spec", "after")
@@ -69,9 +74,12 @@ def create_tasks(call: Call) -> dict[str, Any]:
         tasks = queued_tasks(entries, submission, time.time())
     except DocumentError as error:
         raise bad_request("task.invalid", *map(sentence, error.faults)) from None
-    owned = [replace(task, project_id=caller.project_id, user_id=caller.user_id) for task in tasks]
-    call.engine.told("submit_tasks", tasks=_message(owned))
-    return {"tasks": _found(call, [task.uuid for task in owned])}
+    uuids = [task.uuid for task in tasks]
+    found = _found(call, uuids)
+    if len(found) < len(uuids):
+        _submit(call, tasks)
+        found = _found(call, uuids)
+    return {"tasks": found}
 
 
 def show_task(call: Call) -> dict[str, Any]:
@@ -86,6 +94,61 @@ def cancel_task(call: Call) -> dict[str, Any]:
     if answer["task"] is None:
         raise _absent(call)
     return {"task": {**complete(answer["task"]), "estimate": shown["estimate"]}}
+
+
+def _submit(call: Call, tasks: Sequence[QueuedTask]) -> None:
+    """Send tasks that are to be launched in the name of the caller."""
+    caller = call.caller
+    owned = [replace(task, project_id=caller.project_id, user_id=caller.user_id) for task in tasks]
+    _check_size(owned)
+    trust_id = _trust(call)
+    try:
+        message = [queued_task_to_wire(replace(task, trust_id=trust_id)) for task in owned]
+        call.engine.told("submit_tasks", tasks=message)
+    except ApiError as error:
+        # Without an answer nobody knows whether the tasks are there, and need it.
+        if error.status != HTTPStatus.SERVICE_UNAVAILABLE:
+            _end(call, trust_id)
+        raise
+
+
+def _trust(call: Call) -> str:
+    """Have the caller trust the engine; gives the id of the trust."""
+    caller = call.caller
+    if not call.trusts.are_possible:
+        raise ApiError(
+            HTTPStatus.FORBIDDEN,
+            "task.no_trustee",
+            "Tasks cannot be launched in your project: an operator must set [trustee] auth_type and what goes with it, for the "
+            "API and the engine.",
+        )
+    try:
+        return call.trusts.make(
+            caller.authentication, caller.user_id, caller.project_id, caller.roles
+        )
+    except ServiceFault as fault:
+        LOG.warning("No trust was made for user %s: %s.", caller.user_id, fault)
+        if fault.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            raise ApiError(
+                HTTPStatus.FORBIDDEN,
+                "task.not_trusted",
+                "Keystone does not let you trust the engine to launch the tasks: use a token that you got with a password, not "
+                "one of a trust or a restricted application credential, with a role that may use servers and containers.",
+            ) from None
+        again_s = call.engine.retry_after_s
+        raise ApiError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "keystone.unavailable",
+            f"Keystone makes no trust now, by which the tasks would be launched: ask again in {again_s} s.",
+            headers={"Retry-After": str(again_s)},
+        ) from None
+
+
+def _end(call: Call, trust_id: str) -> None:
+    try:
+        call.trusts.end(call.caller.authentication, trust_id)
+    except ServiceFault as fault:
+        LOG.warning("Trust %s is of no use and was not taken back: %s.", trust_id, fault)
 
 
 def _visible(call: Call) -> dict[str, Any]:
@@ -131,15 +194,13 @@ def _check_priority(call: Call, entries: Iterable[Submission]) -> None:
         )
 
 
-def _message(tasks: Sequence[QueuedTask]) -> list[dict[str, Any]]:
-    message = [queued_task_to_wire(task) for task in tasks]
-    size = len(json.dumps(message))
+def _check_size(tasks: Sequence[QueuedTask]) -> None:
+    size = len(json.dumps([queued_task_to_wire(task) for task in tasks]))
     if size > LARGEST_MESSAGE:
         raise bad_request(
             "task.too_large",
             f"tasks: with their counts they make a message of {size} bytes, at most {LARGEST_MESSAGE} are taken: send fewer.",
         )
-    return message
 
 
 def _found(call: Call, uuids: Sequence[str]) -> list[dict[str, Any]]:

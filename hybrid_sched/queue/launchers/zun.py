@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Queued containers become Zun containers, in the project of the credentials of ``[zun]``."""
+"""Queued containers become Zun containers, in the project of the credentials of ``[zun]`` or of a trust."""
 
 from __future__ import annotations
 
@@ -174,12 +174,13 @@ class ZunLauncher(Launcher):
             raise CloudUnavailable(f"{fault}.") from None
 
 
-def zun_launcher(conf: cfg.ConfigOpts) -> ZunLauncher | None:
+def zun_launcher(conf: cfg.ConfigOpts, trust_id: str = "") -> ZunLauncher | None:
     """Make the launcher from the group ``[zun]``; None when no authentication is configured there.
 
+    :param trust_id: of the trust by which the user of ``[trustee]`` launches in the name of another; empty for none.
     :raises BadClientOption: when the options cannot be used.
     """
-    service = adapter_of(conf, "zun", MICROVERSION)
+    service = adapter_of(conf, "zun", MICROVERSION, trust_id=trust_id)
     return None if service is None else ZunLauncher(service)
 
 

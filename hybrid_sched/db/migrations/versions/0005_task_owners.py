@@ -13,6 +13,7 @@ _COLUMNS = ("project_id", "user_id", "trust_id")
 _INDEXES = {
     "ix_queued_tasks_project": ["project_id", "position"],
     "ix_queued_tasks_server": ["server"],
+    "ix_queued_tasks_trust": ["trust_id"],
 }
 
 

@@ -163,12 +163,13 @@ def site(
     url = f"sqlite:///{tmp_path / 'test.sqlite'}"
     database = Database(url, sqlite_synchronous=False)
     database.sync()
+    account = (
+        f"auth_url = {auth_url}\nauth_type = password\nusername = service\npassword = service\n"
+        "project_name = service\nuser_domain_name = Default\nproject_domain_name = Default\n"
+    )
     tokens = tmp_path / "tokens.conf"
     tokens.write_text(
-        "[keystone_authtoken]\n"
-        f"www_authenticate_uri = {auth_url}\nauth_url = {auth_url}\nauth_type = password\n"
-        "username = service\npassword = service\nproject_name = service\n"
-        "user_domain_name = Default\nproject_domain_name = Default\n"
+        f"[keystone_authtoken]\nwww_authenticate_uri = {auth_url}\n{account}[trustee]\n{account}"
     )
     made = Site(url, database, tokens)
     with served(made.application) as address:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""As much of Keystone as a client and keystonemiddleware ask of it: tokens for passwords, their validation, and a catalog."""
+"""As much of Keystone as clients, keystonemiddleware and the API ask of it: tokens, a catalog, and trusts."""
 
 from __future__ import annotations
 
@@ -34,10 +34,12 @@ class Keystone:
 
     :param accounts: that may ask for tokens.
     :param endpoints: URL by service type, in the catalog of every token.
+    :param trusts: that were given, by ID.
     """
 
     accounts: list[Account]
     endpoints: dict[str, str] = field(default_factory=dict)
+    trusts: dict[str, dict[str, Any]] = field(default_factory=dict)
     _tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __call__(
@@ -55,13 +57,16 @@ class Keystone:
             body = {"version": version} if path else {"versions": {"values": [version]}}
             status = "200 OK" if path else "300 Multiple Choices"
         elif path == "/v3/auth/tokens" and method == "POST":
-            size = int(environ.get("CONTENT_LENGTH") or 0)
-            asked = json.loads(environ["wsgi.input"].read(size))["auth"]
-            status, headers, body = self._issue(asked, base)
+            status, headers, body = self._issue(_sent(environ)["auth"], base)
         elif path == "/v3/auth/tokens" and method == "GET":
             found = self._tokens.get(environ.get("HTTP_X_SUBJECT_TOKEN", ""))
             if found is not None:
                 status, body = "200 OK", found
+        elif path == "/v3/OS-TRUST/trusts" and method == "POST":
+            status, body = self._trust(_sent(environ)["trust"], environ["HTTP_X_AUTH_TOKEN"])
+        elif path.startswith("/v3/OS-TRUST/trusts/") and method == "DELETE":
+            status, body = "204 No Content", {}
+            del self.trusts[path.rpartition("/")[2]]
         content = json.dumps(body).encode()
         start_response(
             status,
@@ -72,6 +77,20 @@ class Keystone:
             ],
         )
         return [content]
+
+    def _trust(self, asked: dict[str, Any], token: str) -> tuple[str, dict[str, Any]]:
+        owner = self._tokens[token]["token"]
+        roles = {role["name"] for role in owner["roles"]}
+        if (
+            (asked["trustor_user_id"], asked["project_id"])
+            != (owner["user"]["id"], owner["project"]["id"])
+            or asked["trustee_user_id"] not in {f"id-{each.name}" for each in self.accounts}
+            or not {role["name"] for role in asked["roles"]} <= roles
+        ):
+            return "403 Forbidden", {"error": {"message": "that is not yours to give"}}
+        identity = uuid.uuid4().hex
+        self.trusts[identity] = asked
+        return "201 Created", {"trust": {**asked, "id": identity}}
 
     def _issue(
         self, asked: dict[str, Any], base: str
@@ -114,3 +133,9 @@ class Keystone:
             }
         }
         return "201 Created", [("X-Subject-Token", token)], self._tokens[token]
+
+
+def _sent(environ: dict[str, Any]) -> dict[str, Any]:
+    size = int(environ.get("CONTENT_LENGTH") or 0)
+    sent: dict[str, Any] = json.loads(environ["wsgi.input"].read(size))
+    return sent

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from api_site import Site
 from conftest import OpenStack, Said
+from keystone import Keystone
 
 from hybrid_sched.cli import task_progress
 from hybrid_sched.core.queued import TaskState
@@ -82,6 +83,15 @@ def test_what_the_file_says_arrives(site: Site, openstack: OpenStack, create: An
     assert first["Deadline"] == pytest.approx(first["Submitted"] + 3600)
 
 
+def test_the_engine_is_trusted_with_it(site: Site, keystone: Keystone, create: Any) -> None:
+    create()
+    [trust] = keystone.trusts.values()
+    assert (trust["trustor_user_id"], trust["project_id"]) == ("id-member", "one")
+    assert create(text="tasks: [{name: a, server: {flavor: gone, image: i}}]").code == 1
+    # What was given for tasks that were refused is taken back.
+    assert list(keystone.trusts.values()) == [trust]
+
+
 def test_faults_are_told_before_anything_is_sent(
     site: Site, openstack: OpenStack, create: Any
 ) -> None:
@@ -114,7 +124,8 @@ def test_without_an_answer_it_is_said_how_to_repeat(site: Site, create: Any) -> 
     said = create(text=ONE)
     assert (said.code, said.out) == (1, "")
     assert "repeat the command with --submission" in said.err
-    assert site.engine.asked.count("submit_tasks") == 2
+    # It was sent twice.
+    assert len(site.engine.asked) == 2
     assert "secret" not in said.err
 
 
@@ -175,13 +186,17 @@ def test_of_several_with_a_name_a_uuid_is_asked_for(
 def test_with_wait_changes_are_told_and_the_exit_code_says_whether_all_are_done(
     site: Site, create: Any, monkeypatch: pytest.MonkeyPatch, state: TaskState, code: int
 ) -> None:
-    ask, looks = site.engine.ask, iter(range(10))
+    ask = site.engine.ask
 
     def change(method: str, timeout_s: float, arguments: dict[str, Any]) -> Any:
-        # The first look is that of the answer to the submission, the second one that of the wait.
-        if method == "tasks" and next(looks) == 2:
+        # Of the looks after the submission the first one is that of its answer, the second one the first of the wait.
+        since = site.engine.asked[site.engine.asked.index("submit_tasks") :] if submitted() else []
+        if method == "tasks" and since.count("tasks") == 2:
             set_state(site, "one", state=state, host="a", text="It has ended.")
         return ask(method, timeout_s, arguments)
+
+    def submitted() -> bool:
+        return "submit_tasks" in site.engine.asked
 
     monkeypatch.setattr(site.engine, "ask", change)
     monkeypatch.setattr(task_progress, "_PERIOD_S", 0.0)

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests_mock
 import schemathesis
 from api_site import ADMIN, BIG, MANAGER, MEMBER, OTHER, READER, STRANGER, SYSTEM_READER, Site
 from api_site import add_tokens as add
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from keystone_emulator import Keystone
 from keystonemiddleware.fixture import AuthTokenFixture
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
@@ -75,8 +77,8 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
     url = f"sqlite:///{folder / 'test.sqlite'}"
     database = Database(url, sqlite_synchronous=False)
     database.sync()
-    with AuthTokenFixture() as known:
-        add(known)
+    with requests_mock.Mocker() as wire, AuthTokenFixture() as known:
+        add(known, Keystone(wire))
         site = Site(url, database)
         [row] = site.submit("db")
         site.engine.launched(row["uuid"], BIG)

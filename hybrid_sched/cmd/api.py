@@ -22,8 +22,6 @@ from hybrid_sched.db import DatabaseError  # noqa: E402
 from hybrid_sched.version import version_string  # noqa: E402
 
 PROGRAM = "hybrid-sched-api"
-#: Names the configuration files for web servers, with semicolons between.
-FILES = "OS_HYBRID_SCHED_CONFIG_FILES"
 
 
 def main() -> int:
@@ -48,7 +46,7 @@ def configured_application(arguments: Sequence[str] = ()) -> Application:
     conf = cfg.CONF
     log.register_options(conf)
     register(conf)
-    named = [path.strip() for path in os.environ.get(FILES, "").split(";") if path.strip()]
+    named = [path.strip() for path in os.environ.get(api_options.FILES_VARIABLE, "").split(";") if path.strip()]
     conf(
         list(arguments),
         project="hybrid-sched",

@@ -8,6 +8,8 @@ from oslo_middleware import cors, sizelimit
 
 GROUP = cfg.OptGroup("api", title="The REST API, hybrid-sched-api")
 
+#: Of the environment: names the configuration files for web servers, with semicolons between.
+FILES_VARIABLE = "OS_HYBRID_SCHED_CONFIG_FILES"
 #: As large as a file of tasks may be.
 LARGEST_BODY = 1 << 20
 

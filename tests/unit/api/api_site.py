@@ -23,6 +23,7 @@ from oslo_messaging import ExpectedException
 
 sys.path += [str(Path(__file__).parent.parent / name) for name in ("watchdog", "quota")]
 
+from keystone_emulator import URL, Keystone
 from moving_world import World
 
 from hybrid_sched.api.openapi import document
@@ -57,12 +58,15 @@ _PARAMETER = re.compile(r"{\w+}")
 BIG = "7e3bd3d2-4c6b-4fd7-8b3a-5f3e3ec0c001"
 
 
-def add_tokens(known: AuthTokenFixture) -> None:
-    """Let keystonemiddleware know the tokens of :data:`_ROLES`, named by themselves."""
+def add_tokens(known: AuthTokenFixture, keystone: Keystone) -> None:
+    """Let keystonemiddleware and Keystone know the tokens of :data:`_ROLES`, named by themselves."""
     for name, (project, roles) in _ROLES.items():
-        known.add_token_data(
-            token_id=name, user_id=f"user-{name}", project_id=project, role_list=roles
-        )
+        token = tokens.V3Token(user_id=f"user-{name}", project_id=project)
+        for role in roles:
+            token.add_role(name=role)
+        token.add_service("identity").add_standard_endpoints(public=URL, internal=URL)
+        known.add_token(token, name)
+        keystone.owners[name] = f"user-{name}", project, roles
     of_system = tokens.V3Token(user_id="user-system")
     of_system.set_system_scope()
     of_system.add_role(name="reader")
@@ -145,6 +149,17 @@ class Engine:
             self._weights.set(pool, framework, weight, self.world.term)
 
 
+_ACCOUNT = f"""
+auth_type = password
+auth_url = {URL}
+username = hybrid
+password = secret
+user_domain_id = default
+project_name = service
+project_domain_id = default
+"""
+
+
 def database_file(url: str) -> Path:
     return Path(url.removeprefix("sqlite:///"))
 
@@ -152,7 +167,9 @@ def database_file(url: str) -> Path:
 class Site:
     """The API as a web server runs it."""
 
-    def __init__(self, database_url: str, database: Database, *files: Path) -> None:
+    def __init__(
+        self, database_url: str, database: Database, *files: Path, with_trustee: bool = True
+    ) -> None:
         self.database = database
         self.engine = Engine(database)
         self.conf = cfg.ConfigOpts()
@@ -160,7 +177,8 @@ class Site:
         of_test = database_file(database_url).with_name("api.conf")
         of_test.write_text(
             f"[database]\nconnection = {database_url}\n"
-            "[keystone_authtoken]\nwww_authenticate_uri = http://keystone.example.org\n"
+            f"[keystone_authtoken]\nwww_authenticate_uri = http://keystone.example.org\n{_ACCOUNT}"
+            + (f"[trustee]\n{_ACCOUNT}" if with_trustee else "")
         )
         self.conf([], default_config_files=[*map(str, (of_test, *files))], default_config_dirs=[])
         self.application = wsgi_application(self.conf, self.engine)

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests_mock
 from api_site import Site, add_tokens
+from keystone_emulator import Keystone
 from keystonemiddleware.fixture import AuthTokenFixture
 
 from hybrid_sched.db import Database
@@ -25,9 +27,15 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def known_tokens() -> Iterator[AuthTokenFixture]:
+def keystone() -> Iterator[Keystone]:
+    with requests_mock.Mocker() as wire:
+        yield Keystone(wire)
+
+
+@pytest.fixture
+def known_tokens(keystone: Keystone) -> Iterator[AuthTokenFixture]:
     with AuthTokenFixture() as known:
-        add_tokens(known)
+        add_tokens(known, keystone)
         yield known
 
 

@@ -28,15 +28,13 @@ config_generator_config_file = [
     ("../../etc/hybrid-sched/hybrid-sched-generator.conf", "_static/hybrid-sched"),
     ("../../etc/hybrid-sched/client-generator.conf", "_static/client"),
 ]
-<<<<<<< HEAD
 # What every command of that kind has is said once.
 autoprogram_cliff_app_dist_name = "hybrid-sched"
 autoprogram_cliff_ignored = [
     *("--help", "--format", "--column", "--quote", "--noindent", "--max-width", "--fit-width"),
     *("--print-empty", "--sort-column", "--sort-ascending", "--sort-descending"),
     *("--prefix", "--variable"),
-=======
+]
 policy_generator_config_file = [
     ("../../etc/hybrid-sched/policy-generator.conf", "_static/hybrid-sched"),
->>>>>>> 9ece66a1b1d1f7e3025f410912c8839dac9cf885
 ]

@@ -33,17 +33,18 @@ class OldEngine:
 @pytest.fixture
 def web(
     database_url: str, known_tokens: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> webtest.TestApp:
+) -> Iterator[webtest.TestApp]:
     monkeypatch.setattr(bus, "EXCHANGE", str(uuid.uuid4()))
     file = tmp_path / "bus.conf"
     file.write_text(
         f"[DEFAULT]\ntransport_url = fake:/\n[database]\nconnection = {database_url}\n"
         "[keystone_authtoken]\nwww_authenticate_uri = http://keystone.example.org\n"
     )
-    conf = cfg.ConfigOpts()
-    register(conf)
-    conf(["--config-file", str(file)])
-    return webtest.TestApp(wsgi_application(conf))
+    # oslo.messaging has options of its own in the process's.
+    register(cfg.CONF)
+    cfg.CONF(["--config-file", str(file)])
+    yield webtest.TestApp(wsgi_application(cfg.CONF))
+    cfg.CONF.reset()
 
 
 @pytest.fixture(params=["1.0", bus.VERSION])

@@ -33,7 +33,6 @@ _CONTAINER = {
     "stop_after": "5s",
     "container": {
         "image": "lab/busybox:1",
-        "image_pull_policy": "never",
         "command": ["sleep", "600"],
         "cpu": 1,
         "memory_mb": 128,

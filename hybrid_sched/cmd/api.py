@@ -46,7 +46,11 @@ def configured_application(arguments: Sequence[str] = ()) -> Application:
     conf = cfg.CONF
     log.register_options(conf)
     register(conf)
-    named = [path.strip() for path in os.environ.get(api_options.FILES_VARIABLE, "").split(";") if path.strip()]
+    named = [
+        path.strip()
+        for path in os.environ.get(api_options.FILES_VARIABLE, "").split(";")
+        if path.strip()
+    ]
     conf(
         list(arguments),
         project="hybrid-sched",

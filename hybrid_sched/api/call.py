@@ -96,7 +96,7 @@ class Call:
     """One request.
 
     :param route: its route.
-    :param caller: who asks; None on routes that everybody may ask.
+    :param caller: who asks, without a token on routes that everybody may ask.
     :param engine: the quota service.
     :param scores: of hardware.
     :param trusts: by which tasks are launched in the projects of their owners.

@@ -10,8 +10,10 @@ use_native_threads()
 from oslo_config import cfg  # noqa: E402
 
 from hybrid_sched import loading  # noqa: E402
+from hybrid_sched.clients import trusts  # noqa: E402
 from hybrid_sched.clients.nova import nova_client  # noqa: E402
 from hybrid_sched.clients.placement import placement_client  # noqa: E402
+from hybrid_sched.clients.session import session_of  # noqa: E402
 from hybrid_sched.clients.zun import zun_client  # noqa: E402
 from hybrid_sched.cmd.collector import collect_seldom  # noqa: E402
 from hybrid_sched.cmd.service import serve  # noqa: E402
@@ -74,6 +76,7 @@ def check_options(conf: cfg.ConfigOpts) -> None:
     quota.sharing_rules(conf)
     placement_client(conf)
     zun_client(conf)
+    session_of(conf, trusts.GROUP)
     if nova_client(conf) is None and conf.quota.pools_from != "none":
         raise ValueError("[quota] pools_from: pools are read of Nova: set [nova] auth_type")
     try:

@@ -33,7 +33,6 @@ _CONTAINER = {
     "stop_after": "5s",
     "container": {
         "image": "lab/busybox:1",
-        "image_pull_policy": "never",
         "command": ["sleep", "600"],
         "cpu": 1,
         "memory_mb": 128,
@@ -171,7 +170,9 @@ def test_tasks_of_a_member_run_in_its_project_and_are_seen_by_it_alone(
         for server in cloud.sdk.compute.servers(all_projects=True):
             if server.metadata.get(TASK_KEY) in uuids:
                 owners["hypervisor"] = server.project_id
-        for container in cloud.containers.get("/containers?all_projects=true").json()["containers"]:
+        for container in cloud.containers.get("/containers/?all_projects=true").json()[
+            "containers"
+        ]:
             if (container.get("labels") or {}).get(TASK_KEY) in uuids:
                 owners["container"] = container["project_id"]
         seen = rows(one.reader, "/v1/tasks", "tasks")

@@ -16,7 +16,6 @@ from hybrid_sched.api.schemas.common import (
     flag,
     integer,
     nullable,
-    number,
     record,
     ref,
     single,
@@ -87,17 +86,5 @@ COMPONENTS: dict[str, Schema] = {
     "Candidates": collection(
         "candidates",
         record({"pool": POOL, "framework": FRAMEWORK, "tasks": array(ref("RunningTask"))}),
-    ),
-    "SharesAtTime": record(
-        {
-            "at_s": UNIX_TIME,
-            "pool": POOL,
-            "weight": EXACT,
-            "used": number("Part of the pool that it held.", minimum=0),
-            "wanted": number("Part of the pool that it held and asked for.", minimum=0),
-            "fair": number("Its fair part.", minimum=0),
-            "entitled": number("The part that it was entitled to.", minimum=0),
-            "borrowed": number("The part that was borrowed.", minimum=0),
-        }
     ),
 }

@@ -58,6 +58,9 @@ def configured_application(arguments: Sequence[str] = ()) -> Application:
         version=version_string(),
         default_config_files=named or None,
     )
+    for option in api_options.OPTIONS:
+        # A value is looked at only when it is read.
+        conf[api_options.GROUP.name][option.name]
     quiet = ("keystoneauth=ERROR", "keystonemiddleware=WARNING", "waitress=WARNING")
     log.set_defaults(default_log_levels=[*log.get_default_log_levels(), *quiet])
     log.setup(conf, PROGRAM)

@@ -28,7 +28,8 @@ class Endpoint:
         return arguments
 
     def fail(self, _context: dict[str, Any]) -> None:
-        raise LookupError("there is no such thing")
+        # As a driver of a real broker gives what failed elsewhere.
+        raise oslo_messaging.RemoteError("LookupError", "there is no such thing", ["Traceback"])
 
     def wait(self, _context: dict[str, Any]) -> None:
         self.reached.release()

@@ -30,7 +30,7 @@ def run(*arguments: str, files: str = "") -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=120,
     )
 
 
@@ -43,7 +43,7 @@ def config_file(tmp_path: Path) -> Path:
 
 def test_a_web_server_loads_it_with_the_files_of_the_environment(config_file: Path) -> None:
     done = run("-c", _ASK, files=str(config_file))
-    assert done.stdout.split() == ["v1.0", "401"], done.stderr
+    assert done.stdout.split()[-2:] == ["v1.0", "401"], done.stderr
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ FRONT := separate-6-3 separate-7-2 shared-fcfs shared-fcfs-skip nova-spread pape
 OVERCOMMIT = $(BIN)/hybrid-sched-simulate overcommit --load $(LOAD) -f csv
 OVERCOMMITTED := none static:6 usage:0.2 usage:0.1 usage:0.05 usage:0 bound
 
-.PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-functional test-integration test-zun \
+.PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-api-fuzz test-functional test-integration test-zun \
 	test-faults test-isolation test-lab test-install bench-engine bench-sched bench-failover bench-pack bench-noisy bench-rebalance \
 	experiments lint docs samples clean
 
@@ -60,6 +60,9 @@ test-unit: venv  ## Run the unit tests.
 
 test-integration: venv  ## Run the tests against a real broker, database, libvirt, Docker and kernel (about 10 minutes).
 	@tools/run-suites integration
+
+test-api-fuzz: venv  ## Send the REST API ten thousand requests that schemathesis makes of its document (about 10 minutes).
+	@HYBRID_API_FUZZ_CASES=10000 $(BIN)/python -m pytest tests/unit/api/test_fuzz.py -q -s -p no:cacheprovider
 
 test-functional: venv  ## Run the tests against the real Placement and the real schedulers of Nova and Zun.
 	@tools/run-suites functional/placement functional/nova functional/zun

@@ -17,7 +17,18 @@ from lab import cgroups, hosts, network
 from lab.cloud import Cloud
 from lab.layout import NETNS, Lab
 from lab.processes import ProcessTable, StepFailed, wait_until
-from lab.services import glance, hybrid, keystone, mariadb, neutron, nova, placement, rabbitmq, zun
+from lab.services import (
+    api,
+    glance,
+    hybrid,
+    keystone,
+    mariadb,
+    neutron,
+    nova,
+    placement,
+    rabbitmq,
+    zun,
+)
 from lab.services.common import once
 
 
@@ -63,6 +74,7 @@ def steps(lab: Lab) -> list[Step]:
         control.append(Step("hybrid-sched tables", ("mariadb",), hybrid.prepare))
         needs = ("rabbitmq", "hybrid-sched tables")
         control.append(Step("hybrid-sched-engine", needs, hybrid.start))
+        control.append(Step("hybrid-sched-api", (*needs, "keystone"), api.start))
     ready = []
     for host in lab.hosts:
         needs = ("network", "placement", "nova-conductor")

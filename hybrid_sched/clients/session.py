@@ -22,6 +22,9 @@ _RETRIED = (
     exceptions.GatewayTimeout,
 )
 _ATTEMPTS = 3
+_NO_SCOPE = dict.fromkeys(
+    ("project_id", "project_name", "project_domain_id", "project_domain_name")
+)
 
 
 class ServiceFault(Exception):
@@ -38,15 +41,18 @@ class ServiceFault(Exception):
 
 
 def session_of(
-    conf: cfg.ConfigOpts, group: str, project_id: str | None = None
+    conf: cfg.ConfigOpts, group: str, project_id: str | None = None, trust_id: str = ""
 ) -> session.Session | None:
     """Make the session of a service from the options of its group.
 
     :param project_id: in which it acts, where the user has a role there; None for the project of the options.
+    :param trust_id: of the trust by which it acts in the name of another, in place of a project; empty for none.
     :returns: the session, or None when no authentication is configured.
     :raises BadClientOption: when the options cannot be used.
     """
     scope = {} if project_id is None else {"project_id": project_id, "project_name": None}
+    if trust_id:
+        scope = {**_NO_SCOPE, "trust_id": trust_id}
     try:
         auth = loading.load_auth_from_conf_options(conf, group, **scope)
         return auth and loading.load_session_from_conf_options(conf, group, auth=auth)
@@ -59,17 +65,20 @@ def adapter_of(
     group: str,
     microversion: str | None = None,
     project_id: str | None = None,
+    *,
+    trust_id: str = "",
 ) -> adapter.Adapter | None:
     """Make the adapter of a service from the options of its group.
 
     :param conf: options, with the group registered.
-    :param group: ``placement``, ``nova``, ``zun`` or ``neutron``.
+    :param group: ``placement``, ``nova``, ``zun``, ``neutron`` or ``trustee``.
     :param microversion: of all calls; None for a service without.
     :param project_id: in which it acts, where the user has a role there; None for the project of the options.
+    :param trust_id: of the trust by which the user of ``[trustee]`` acts in the name of another; empty for none.
     :returns: the adapter, or None when no authentication is configured.
     :raises BadClientOption: when the options cannot be used.
     """
-    signed_in = session_of(conf, group, project_id)
+    signed_in = session_of(conf, "trustee" if trust_id else group, project_id, trust_id)
     if signed_in is None:
         return None
     try:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 
 import cotyledon
@@ -39,10 +39,7 @@ def serve(
         module.register(conf)
     try:
         conf(sys.argv[1:], project="hybrid-sched", prog=program, version=version.version_string())
-        for module in options:
-            for option in getattr(module, "OPTIONS", ()):
-                # A value is looked at only when it is read.
-                conf[module.GROUP.name][option.name]
+        read_all(conf, options)
         check(conf)
     except (cfg.Error, ValueError) as error:
         print(f"{program}: {error}", file=sys.stderr)
@@ -56,3 +53,14 @@ def serve(
     manager.add(service, workers=1, args=(conf,))
     manager.run()
     return 0
+
+
+def read_all(conf: cfg.ConfigOpts, options: Iterable[ModuleType]) -> None:
+    """Look at every value: oslo.config looks at one only when it is read.
+
+    :param options: modules, each with ``OPTIONS`` of its ``GROUP``, or without options of its own.
+    :raises ValueError: when one cannot be used.
+    """
+    for module in options:
+        for option in getattr(module, "OPTIONS", ()):
+            conf[module.GROUP.name][option.name]

@@ -17,13 +17,18 @@ ZUN = cfg.OptGroup(
 NEUTRON = cfg.OptGroup(
     "neutron", title="Neutron: where containers that are relocated keep their ports; optional"
 )
-GROUPS = (PLACEMENT, NOVA, ZUN, NEUTRON)
+TRUSTEE = cfg.OptGroup(
+    "trustee",
+    title="The user of Keystone whom those who declare tasks through the API trust to launch them in their projects; optional",
+)
+GROUPS = (PLACEMENT, NOVA, ZUN, NEUTRON, TRUSTEE)
 
 _SERVICE_TYPES = {
     "placement": "placement",
     "nova": "compute",
     "zun": "container",
     "neutron": "network",
+    "trustee": "identity",
 }
 _TIMEOUT_S = 10.0
 

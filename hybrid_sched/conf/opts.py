@@ -7,6 +7,7 @@ from oslo_config import cfg
 
 from hybrid_sched.conf import (
     agent,
+    api,
     client,
     clients,
     coordination,
@@ -28,6 +29,7 @@ def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
         (queue.GROUP, queue.OPTIONS),
         (watchdog.GROUP, watchdog.OPTIONS),
         (migration.GROUP, migration.OPTIONS),
+        (api.GROUP, api.OPTIONS),
         (agent.GROUP, agent.OPTIONS),
     ]
 

@@ -59,6 +59,9 @@ class QueuedTask:
     :param ended_at_s: Unix time at which it reached its final state; 0 before.
     :param cancelling: its owner wants it to end.
     :param text: one sentence on why it is where it is, for people.
+    :param project_id: whose it is; empty where an operator declared it.
+    :param user_id: who declared it; empty where an operator did.
+    :param trust_id: of the trust by which it is launched in its project; empty to use the engine's own project.
     """
 
     uuid: str
@@ -83,6 +86,9 @@ class QueuedTask:
     ended_at_s: float = 0
     cancelling: bool = False
     text: str = ""
+    project_id: str = ""
+    user_id: str = ""
+    trust_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

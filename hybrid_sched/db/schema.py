@@ -94,10 +94,17 @@ QUEUED_TASKS = sa.Table(
     _column("cancelling", sa.Boolean),
     _column("text", sa.Text),
     _column("term", sa.BigInteger),
+    # Of whoever declared it; empty where an operator did.
+    _column("project_id", sa.String(64), server_default=""),
+    _column("user_id", sa.String(64), server_default=""),
+    _column("trust_id", sa.String(64), server_default=""),
     sa.UniqueConstraint("position", name="uniq_queued_tasks_position"),
     # Unique with the position; they are there as indexes.
     sa.UniqueConstraint("state", "position", name="uniq_queued_tasks_state"),
     sa.UniqueConstraint("name", "position", name="uniq_queued_tasks_name"),
+    sa.Index("ix_queued_tasks_project", "project_id", "position"),
+    sa.Index("ix_queued_tasks_server", "server"),
+    sa.Index("ix_queued_tasks_trust", "trust_id"),
 )
 
 #: Steps of requests, each as JSON; ``decided_at`` is Unix time. The key makes a step that is told twice one row.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,12 +20,18 @@ from hybrid_sched.db.schema import QUEUED_TASKS
 from hybrid_sched.db.terms import fenced
 
 Tasks = list[QueuedTask]
+#: By what tasks may be sorted, and the fields whose values may be asked for.
+SORT_KEYS = ("position", "name", "priority", "submitted_at_s")
+FILTERS = ("name", "framework", "host", "project_id")
 # A statement can have so many parameters everywhere.
 _AT_ONCE = 500
 _COLUMNS = QUEUED_TASKS.c
 _FINAL = sorted(FINAL_STATES)
 # Fields whose columns have the same name and value, and those that are named otherwise there.
-_SAME = ("name", "framework", "kind", "priority", "position", "attempts", "host", "server", "text")
+_SAME = (
+    *("name", "framework", "kind", "priority", "position", "attempts", "host", "server", "text"),
+    *("project_id", "user_id", "trust_id"),
+)
 _TIMES = {
     "submitted_at_s": "submitted_at",
     "deadline_s": "deadline",
@@ -82,26 +89,37 @@ class TaskStore:
         limit: int = 1000,
         marker: int | None = None,
         *,
-        name: str | None = None,
         uuids: Collection[str] | None = None,
+        servers: Collection[str] | None = None,
+        sort_key: str = "position",
+        descending: bool = False,
+        **equal: str,
     ) -> Tasks:
-        """Give tasks by position.
+        """Give tasks in order.
 
         :param states: of them; None for any.
         :param limit: how many at most.
         :param marker: position of the last one that the caller has seen; None to begin.
-        :param name: of them; None for any.
         :param uuids: of them, 500 at most; None for any.
+        :param servers: that they were launched as, 500 at most; None for any.
+        :param sort_key: one of :data:`SORT_KEYS`; those with the same value are in order of their positions.
+        :param descending: give the largest first.
+        :param equal: further fields with their values, each one of :data:`FILTERS`.
         """
-        query = sa.select(QUEUED_TASKS).order_by(_COLUMNS.position).limit(limit)
+        column = _COLUMNS[_TIMES.get(sort_key, sort_key)]
+        order = [column, _COLUMNS.position]
+        query = sa.select(QUEUED_TASKS).limit(limit)
+        query = query.order_by(*(each.desc() if descending else each for each in order))
         if states is not None:
             query = query.where(_COLUMNS.state.in_(sorted(states)))
         if marker is not None:
-            query = query.where(_COLUMNS.position > marker)
-        if name is not None:
-            query = query.where(_COLUMNS.name == name)
+            query = query.where(_beyond(sort_key, marker, descending))
+        for field, value in equal.items():
+            query = query.where(_COLUMNS[field] == value)
         if uuids is not None:
             query = query.where(_COLUMNS.uuid.in_(sorted(uuids)))
+        if servers is not None:
+            query = query.where(_COLUMNS.server.in_(sorted(servers)))
         return self._read(query)
 
     def unfinished(self) -> Tasks:
@@ -130,9 +148,16 @@ class TaskStore:
         )
         return self._database.read(lambda connection: connection.scalar(query) or 0)
 
-    def states_of(self, uuids: Collection[str]) -> dict[str, TaskState]:
-        """Give the states of tasks; those that are unknown are left out."""
-        return self._database.read(lambda connection: _states_of(connection, list(uuids)))
+    def states_of(
+        self, uuids: Collection[str], project_id: str | None = None
+    ) -> dict[str, TaskState]:
+        """Give the states of tasks; those that are unknown are left out.
+
+        :param project_id: leave out those of others; None for any.
+        """
+        return self._database.read(
+            lambda connection: _states_of(connection, list(uuids), project_id)
+        )
 
     def update(self, task: QueuedTask, expected: TaskState, term: int) -> bool:
         """Write what changes of a task, if its state is still the expected one (compare and set).
@@ -209,7 +234,7 @@ class TaskStore:
         return durations
 
     def forget(self, before_s: float, term: int) -> int:
-        """Remove the tasks that ended before a time and for which no unfinished task waits.
+        """Remove the tasks that ended before a time, for which no unfinished task waits, and whose trust is over.
 
         :param before_s: Unix time.
         :returns: how many were removed.
@@ -218,7 +243,7 @@ class TaskStore:
             _COLUMNS.state.not_in(_FINAL), _COLUMNS.after != "[]"
         )
         old = sa.select(_COLUMNS.uuid).where(
-            _COLUMNS.state.in_(_FINAL), _COLUMNS.ended_at < before_s
+            _COLUMNS.state.in_(_FINAL), _COLUMNS.ended_at < before_s, _COLUMNS.trust_id == ""
         )
 
         def work(connection: sa.Connection) -> int:
@@ -232,6 +257,38 @@ class TaskStore:
 
         return self._database.write(work)
 
+    def trusted_accounts(self) -> Sequence[tuple[str, str]]:
+        """Give each framework and trust of tasks whose trust is not over."""
+        columns = (_COLUMNS.framework, _COLUMNS.trust_id)
+        query = sa.select(*columns).where(_COLUMNS.trust_id != "").distinct().order_by(*columns)
+        return self._database.read(
+            lambda connection: [(row.framework, row.trust_id) for row in connection.execute(query)]
+        )
+
+    def spent_trusts(self, before_s: float) -> Sequence[str]:
+        """Give the trusts whose tasks have all ended before a time.
+
+        :param before_s: Unix time.
+        """
+        in_use = sa.case((_COLUMNS.state.in_(_FINAL), _COLUMNS.ended_at), else_=before_s)
+        query = (
+            sa.select(_COLUMNS.trust_id)
+            .where(_COLUMNS.trust_id != "")
+            .group_by(_COLUMNS.trust_id)
+            .having(sa.func.max(in_use) < before_s)
+        )
+        return self._database.read(lambda connection: connection.scalars(query).all())
+
+    def forget_trust(self, trust_id: str, term: int) -> None:
+        """Note that a trust is over: its tasks have none any more."""
+        statement = QUEUED_TASKS.update().where(_COLUMNS.trust_id == trust_id)
+
+        def work(connection: sa.Connection) -> None:
+            fenced(connection, term)
+            connection.execute(statement.values(trust_id="", term=term))
+
+        self._database.write(work)
+
     def _read(self, query: sa.Select[Any]) -> Tasks:
         rows = self._database.read(lambda connection: connection.execute(query).mappings().all())
         return [_from_row(row) for row in rows]
@@ -243,10 +300,31 @@ def _get(connection: sa.Connection, uuid: str) -> QueuedTask | None:
     return None if row is None else _from_row(row)
 
 
-def _states_of(connection: sa.Connection, uuids: Sequence[str]) -> dict[str, TaskState]:
+def _beyond(sort_key: str, marker: int, descending: bool) -> sa.ColumnElement[bool]:
+    """Say which tasks come after one, in the order of a field and then of the position.
+
+    :param marker: position of that one.
+    """
+    after = operator.lt if descending else operator.gt
+    if sort_key == "position":
+        # It needs not be there any more.
+        beyond: sa.ColumnElement[bool] = after(_COLUMNS.position, marker)
+        return beyond
+    name = _TIMES.get(sort_key, sort_key)
+    last = QUEUED_TASKS.alias("last")
+    value = sa.select(last.c[name]).where(last.c.position == marker).scalar_subquery()
+    same = sa.and_(_COLUMNS[name] == value, after(_COLUMNS.position, marker))
+    return sa.or_(after(_COLUMNS[name], value), same)
+
+
+def _states_of(
+    connection: sa.Connection, uuids: Sequence[str], project_id: str | None = None
+) -> dict[str, TaskState]:
     states = {}
     for part in _parts(uuids):
         query = sa.select(_COLUMNS.uuid, _COLUMNS.state).where(_COLUMNS.uuid.in_(part))
+        if project_id is not None:
+            query = query.where(_COLUMNS.project_id == project_id)
         states.update({row.uuid: TaskState(row.state) for row in connection.execute(query)})
     return states
 

@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -121,6 +122,14 @@ def read_document(text: str) -> tuple[Submission, ...]:
         document = load(text)
     except BadYaml as fault:
         raise DocumentError([f"the file: {fault}"]) from None
+    return read_tasks(document)
+
+
+def read_tasks(document: object) -> tuple[Submission, ...]:
+    """Read what a file of tasks says, as values.
+
+    :raises DocumentError: when it cannot be used; it names all faults that could be found.
+    """
     faults: list[str] = []
     fields = read_fields(document, "", {"tasks": Field(_entries, required=True)}, faults)
     entries = fields.get("tasks", [])
@@ -175,6 +184,31 @@ def queued_tasks(
         for each in submissions
         for name, uuid in zip(each.names, uuids[each.name], strict=True)
     )
+
+
+def as_document(submissions: Sequence[Submission]) -> dict[str, Any]:
+    """Write the entries of a file again, as plain values of JSON that :func:`read_document` reads back to the same."""
+    return {"tasks": [_entry(each) for each in submissions]}
+
+
+def _entry(each: Submission) -> dict[str, Any]:
+    deadline: str | float | None = each.start_within_s
+    if each.deadline_s is not None:
+        deadline = datetime.fromtimestamp(each.deadline_s, UTC).isoformat()
+    given = {
+        "count": None if each.count == 1 else each.count,
+        "priority": each.priority or None,
+        "deadline": deadline,
+        "after": list(each.after) or None,
+        "duration": each.duration_s,
+        "stop_after": each.stop_after_s,
+    }
+    return {
+        "name": each.name,
+        **{name: value for name, value in given.items() if value is not None},
+        "kind": each.kind,
+        SECTIONS[each.framework]: dict(each.spec),
+    }
 
 
 def cycle_text(cycle: Sequence[str]) -> str:

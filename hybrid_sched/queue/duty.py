@@ -12,6 +12,9 @@ from oslo_log import log
 from prometheus_client.registry import Collector
 
 from hybrid_sched.clients.nova import nova_client
+from hybrid_sched.clients.session import ServiceFault
+from hybrid_sched.clients.trusts import end_trust
+from hybrid_sched.conf.clients import BadClientOption
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.core.queued import QueuedTask
 from hybrid_sched.db import Database
@@ -54,7 +57,12 @@ class QueueDuty:
         nova = nova_client(conf)
         packers = PoolPackers(conf, None if nova is None else nova.aggregates)
         planner = QueuePlanner(cluster, store, packers)
-        self.runner = QueueRunner(conf, store, launchers, planner, term)
+        trusts = TrustedLaunchers(conf)
+        self.runner = QueueRunner(
+            *(conf, store, launchers, planner, term),
+            make_trusted=trusts.make,
+            end_trust=trusts.end,
+        )
         queue = TaskQueue(store, term, resolver(launchers))
         self.endpoints = (QueueEndpoint(queue, PlannedOutlook(self.runner, planner)),)
         self.collectors: tuple[Collector, ...] = ()
@@ -90,6 +98,34 @@ class PlannedOutlook:
     def estimate(self, task: QueuedTask) -> str:
         """Say how long a task is expected to run."""
         return self._planner.estimate(task, time.time()).text
+
+
+class TrustedLaunchers:
+    """Launchers that act by trusts, in the names of those who declared tasks.
+
+    :param conf: options of the groups ``[nova]``, ``[zun]`` and ``[trustee]``.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+
+    def make(self, framework: str, trust_id: str) -> Launcher | None:
+        """Make the launcher of a framework; None where there are no credentials."""
+        make = {HYPERVISOR: nova_launcher, CONTAINER: zun_launcher}[framework]
+        try:
+            return make(self._conf, trust_id)
+        except BadClientOption as error:
+            LOG.error("Tasks of framework %s cannot be launched by trusts: %s.", framework, error)
+            return None
+
+    def end(self, trust_id: str) -> bool:
+        """Take a trust back; says whether it is over."""
+        try:
+            end_trust(self._conf, trust_id)
+        except ServiceFault as fault:
+            LOG.warning("Trust %s cannot be taken back now: %s.", trust_id, fault)
+            return False
+        return True
 
 
 def launchers_of(conf: cfg.ConfigOpts) -> dict[str, Launcher]:

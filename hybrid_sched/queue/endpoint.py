@@ -11,6 +11,7 @@ import oslo_messaging
 
 from hybrid_sched.core.queued import QueuedTask, TaskState
 from hybrid_sched.db import DatabaseError
+from hybrid_sched.db.tasks import SORT_KEYS
 from hybrid_sched.db.terms import Deposed
 from hybrid_sched.queue.document import MOST_TASKS
 from hybrid_sched.queue.tasks import TaskQueue
@@ -84,27 +85,46 @@ class QueueEndpoint:
         marker: object = None,
         name: object = None,
         uuids: object = None,
+        *,
+        framework: object = None,
+        host: object = None,
+        project_id: object = None,
+        servers: object = None,
+        sort_key: object = "position",
+        descending: object = False,
     ) -> Wire:
-        """Give tasks by position, without their specifications and what they wait for.
+        """Give tasks in order, without their specifications and what they wait for.
 
         :param states: of them; None for any.
         :param limit: how many at most.
         :param marker: position of the last one that the caller has seen; None to begin.
         :param name: of them; None for any.
         :param uuids: of them; None for any.
+        :param framework: of them; None for any.
+        :param host: for which they are planned or on which they run; None for any.
+        :param project_id: whose they are; None for any.
+        :param servers: UUIDs that Nova or Zun gave; None for any.
+        :param sort_key: one of :data:`hybrid_sched.db.tasks.SORT_KEYS`.
+        :param descending: give the largest first.
         :returns: ``{"tasks"}``.
         """
+        asked = {"name": name, "framework": framework, "host": host, "project_id": project_id}
         try:
             found = self._queue.list(
                 None if states is None else _states(states),
                 wire.integer(limit, "limit", 1, MOST_LISTED),
                 None if marker is None else wire.integer(marker, "marker", 0, wire.LARGEST - 1),
-                name=None if name is None else wire.text(name, "name", _LONGEST_NAME),
-                uuids=None
-                if uuids is None
-                else [
-                    wire.uuid(uuid, "uuids") for uuid in wire.sequence(uuids, "uuids", MOST_UUIDS)
-                ],
+                uuids=_uuids(uuids, "uuids"),
+                servers=_uuids(servers, "servers"),
+                sort_key=_sort_key(sort_key),
+                descending=wire.flag(descending, "descending"),
+                **{
+                    field: wire.text(
+                        value, field, _LONGEST_NAME, may_be_empty=field == "project_id"
+                    )
+                    for field, value in asked.items()
+                    if value is not None
+                },
             )
         except BadMessage as fault:
             return {"faults": [str(fault)]}
@@ -136,14 +156,28 @@ class QueueEndpoint:
             found = self._queue.cancel(wire.uuid(uuid, "uuid"))
         except BadMessage as fault:
             return {"faults": [str(fault)]}
-        return {"task": None if found is None else queued_task_to_wire(found)}
+        return {"task": None if found is None else _shown(found, {})}
 
 
 def _shown(task: QueuedTask, waits: Mapping[str, str]) -> Wire:
     """Write a task with why it waits now; what is in the database was true when it last changed."""
     if task.state is TaskState.WAITING and (text := waits.get(task.uuid)):
         task = replace(task, text=text)
-    return queued_task_to_wire(task)
+    # Nobody but the launchers has a use for the trust.
+    return queued_task_to_wire(replace(task, trust_id=""))
+
+
+def _uuids(value: object, field: str) -> list[str] | None:
+    if value is None:
+        return None
+    return [wire.uuid(each, field) for each in wire.sequence(value, field, MOST_UUIDS)]
+
+
+def _sort_key(value: object) -> str:
+    name = wire.text(value, "sort_key", 64)
+    if name not in SORT_KEYS:
+        raise BadMessage(f"sort_key: {name!r} is unknown: send one of {', '.join(SORT_KEYS)}")
+    return name
 
 
 def _states(value: object) -> list[TaskState]:

@@ -22,6 +22,7 @@ from hybrid_sched.interfaces.launcher import (
     LaunchFault,
     Phase,
 )
+from hybrid_sched.queue.accounts import Account, Accounts, MakeTrusted, account_of, no_trusted
 from hybrid_sched.queue.supervision import Rules, launch_refused, not_launched, supervise
 
 LOG = log.getLogger(__name__)
@@ -38,7 +39,7 @@ def no_credentials(framework: str) -> str:
     """Say why nothing of a framework can be launched."""
     return (
         f"The engine has no credentials to launch tasks of framework {framework}: an operator must set "
-        f"[{_GROUPS.get(framework, framework)}] auth_type and what goes with it."
+        f"[{_GROUPS.get(framework, framework)}] auth_type and what goes with it, and [trustee] for tasks of projects."
     )
 
 
@@ -56,6 +57,15 @@ class Tasks(Protocol):
 
     def forget(self, before_s: float, term: int) -> int:
         """Remove tasks that ended before a time."""
+
+    def trusted_accounts(self) -> Sequence[tuple[str, str]]:
+        """Give each framework and trust of tasks whose trust is not over."""
+
+    def spent_trusts(self, before_s: float) -> Sequence[str]:
+        """Give the trusts whose tasks have all ended before a time."""
+
+    def forget_trust(self, trust_id: str, term: int) -> None:
+        """Note that a trust is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +115,8 @@ class QueueRunner:
     :param planner: says what starts.
     :param term: fencing token of the leader.
     :param clock_s: Unix time.
+    :param make_trusted: makes launchers that act by a trust.
+    :param end_trust: takes a trust back that no task needs any more; says whether it is over.
     """
 
     def __init__(  # noqa: PLR0917 - what it works on
@@ -115,22 +127,26 @@ class QueueRunner:
         planner: Planner,
         term: int,
         clock_s: Callable[[], float] = time.time,
+        make_trusted: MakeTrusted = no_trusted,
+        end_trust: Callable[[str], bool] = lambda _trust_id: True,
     ) -> None:
         self._options = conf.queue
         self._tasks = tasks
-        self._launchers = launchers
+        self._accounts = Accounts(launchers, make_trusted)
+        self._end_trust = end_trust
         self._planner = planner
         self._term = term
         self._clock_s = clock_s
         # Kept in memory alone: after a restart pauses begin small again, and deletes are asked for once more.
         self._failures: defaultdict[str, int] = defaultdict(int)
-        self._asked_to_delete: dict[tuple[str, str], float] = {}
-        self._rightful: set[tuple[str, str]] = set()
-        self._down: dict[str, str] = {}
-        self._said: dict[str, str] = {}
+        self._asked_to_delete: dict[tuple[Account, str], float] = {}
+        self._rightful: set[tuple[Account, str]] = set()
+        self._down: dict[Account, str] = {}
+        self._said: dict[object, str] = {}
         # An earlier engine may have left something behind although no task is under way any more.
         self._watch_until_s = clock_s() + 2 * self._options.settle_s
         self._forget_due_s = 0.0
+        self._trusts_due_s = 0.0
         self.newest_plan = QueuePlan()
 
     def run_round(self) -> None:
@@ -145,34 +161,45 @@ class QueueRunner:
             self._watch_until_s = now_s + 2 * self._options.settle_s
         self._down = {}
         remains: set[str] = set()
-        if tasks or now_s < self._watch_until_s:
-            remains = self._supervise(tasks, now_s)
+        accounts = self._watched()
+        if tasks or now_s < self._watch_until_s or any(each.trust_id for each in accounts):
+            remains = self._supervise(tasks, accounts, now_s)
         self._plan_and_launch(tasks, remains, now_s)
-        for framework in self._launchers.keys() - self._down.keys():
-            if self._said.pop(framework, None):
-                LOG.info("The service of framework %s answers again.", framework)
+        for account in [each for each in self._said if isinstance(each, Account)]:
+            if account not in self._down:
+                del self._said[account]
+                LOG.info("The service of framework %s answers again.", account)
+        self._end_trusts(now_s)
         self._forget(now_s)
 
-    def _supervise(self, tasks: dict[str, QueuedTask], now_s: float) -> set[str]:
+    def _supervise(
+        self, tasks: dict[str, QueuedTask], accounts: Iterable[Account], now_s: float
+    ) -> set[str]:
         """Look at what there is; gives the keys of tasks of which something is left that must go first."""
         remains: set[str] = set()
-        for framework, launcher in self._launchers.items():
-            mine = [t for t in tasks.values() if t.framework == framework]
+        for account in accounts:
+            mine = [task for task in tasks.values() if account_of(task) == account]
             watched = [task for task in mine if task.state in _SUPERVISED]
             try:
-                seen = launcher.look({task.server for task in watched if task.server})
+                servers = {task.server for task in watched if task.server}
+                seen = self._accounts[account].look(servers)
             except CloudUnavailable as fault:
-                self._is_down(framework, str(fault))
+                self._is_down(account, str(fault))
                 continue
-            self._drop_what_is_gone(framework, seen)
+            self._drop_what_is_gone(account, seen)
             by_key: defaultdict[str, list[Launched]] = defaultdict(list)
             for each in seen.values():
                 if each.key:
                     by_key[each.key].append(each)
             for task in watched:
                 self._judge(tasks, task, by_key, seen, now_s)
-            remains |= self._delete_strays(tasks, framework, by_key)
+            remains |= self._delete_strays(tasks, account, by_key)
         return remains
+
+    def _watched(self) -> list[Account]:
+        """List the accounts that are looked at: those of the operator, and of trusts that are not over."""
+        trusted = [Account(*each) for each in self._tasks.trusted_accounts()]
+        return [*self._accounts.of_operator(), *filter(self._accounts.get, trusted)]
 
     def _judge(
         self,
@@ -189,9 +216,9 @@ class QueueRunner:
         if not task.server and not found and now_s >= task.not_before_s:
             # Before it is taken as lost it is looked for by itself: a listing of many pages may have a gap.
             try:
-                found = self._launchers[task.framework].find(task.uuid)
+                found = self._accounts[account_of(task)].find(task.uuid)
             except CloudUnavailable as fault:
-                self._is_down(task.framework, str(fault))
+                self._is_down(account_of(task), str(fault))
                 return
         verdict = supervise(task, found, now_s, self._rules(), self._failures[task.uuid])
         if verdict.failed:
@@ -200,34 +227,37 @@ class QueueRunner:
             self._failures.pop(task.uuid, None)
         if verdict.task == task or self._write(tasks, task, verdict.task):
             for uuid in verdict.delete:
-                self._delete(task.framework, uuid)
+                self._delete(account_of(task), uuid)
 
     def _delete_strays(
         self,
         tasks: Mapping[str, QueuedTask],
-        framework: str,
+        account: Account,
         by_key: Mapping[str, Sequence[Launched]],
     ) -> set[str]:
         """Delete what carries the key of a task and is not its own, for example of an engine that was cut off."""
         remains = set()
         for key, found in by_key.items():
             task = tasks.get(key)
+            if task is not None and account_of(task) != account:
+                # Whoever owns a server may write any key on it; it is no task's of another owner.
+                continue
             for each in found:
-                if (framework, each.uuid) in self._rightful:
+                if (account, each.uuid) in self._rightful:
                     continue
                 if task is not None and task.state in _SUPERVISED and each.uuid == task.server:
                     continue
-                if task is None and not self._is_left_over(key, each):
-                    self._rightful.add((framework, each.uuid))
+                if task is None and not self._is_left_over(account, key, each):
+                    self._rightful.add((account, each.uuid))
                     continue
                 remains.add(key)
-                self._delete(framework, each.uuid)
+                self._delete(account, each.uuid)
         return remains
 
-    def _is_left_over(self, key: str, launched: Launched) -> bool:
+    def _is_left_over(self, account: Account, key: str, launched: Launched) -> bool:
         """Say of what carries the key of no unfinished task whether it should have been deleted."""
         task = self._tasks.get(key)
-        if task is None:
+        if task is None or account_of(task) != account:
             return False
         return not (task.spec.get("keep") and task.server == launched.uuid)
 
@@ -254,10 +284,11 @@ class QueueRunner:
 
     def _blocks(self, task: QueuedTask, remains: Collection[str]) -> str:
         """Say what keeps a waiting task from being launched, whatever room there is; empty when nothing does."""
-        if task.framework not in self._launchers:
+        account = account_of(task)
+        if self._accounts.get(account) is None:
             return no_credentials(task.framework)
-        if task.framework in self._down:
-            return f"It waits for its service: {self._down[task.framework]}"
+        if account in self._down:
+            return f"It waits for its service: {self._down[account]}"
         if task.uuid in remains:
             return "What is left of its last launch is being deleted."
         return ""
@@ -301,32 +332,33 @@ class QueueRunner:
 
     def _ask(self, task: QueuedTask, began_s: float) -> _Answer:
         """Ask for one task, unless its service is down, or so late that its successor may take it as lost."""
-        if task.framework in self._down:
+        account = account_of(task)
+        if account in self._down:
             return _Answer(unsent="Its service does not answer; it waits for its turn again.")
         if self._clock_s() - began_s > self._options.settle_s / 2:
             return _Answer(unsent="The launches before it took too long; it waits for its turn.")
         try:
-            return _Answer(server=self._launchers[task.framework].launch(task, task.host))
+            return _Answer(server=self._accounts[account].launch(task, task.host))
         except LaunchFault as fault:
             return _Answer(refusal=fault)
         except CloudUnavailable as fault:
-            self._is_down(task.framework, str(fault))
+            self._is_down(account, str(fault))
             return _Answer()
 
-    def _delete(self, framework: str, uuid: str) -> None:
+    def _delete(self, account: Account, uuid: str) -> None:
         now_s = self._clock_s()
-        asked_s = self._asked_to_delete.get((framework, uuid))
-        if framework in self._down or (
+        asked_s = self._asked_to_delete.get((account, uuid))
+        if account in self._down or (
             asked_s is not None and now_s - asked_s < self._options.settle_s
         ):
             return
         try:
-            self._launchers[framework].delete(uuid)
-            self._asked_to_delete[framework, uuid] = now_s
+            self._accounts[account].delete(uuid)
+            self._asked_to_delete[account, uuid] = now_s
         except LaunchFault as fault:
-            self._say(uuid, f"{uuid} of {framework} cannot be deleted now: {fault}")
+            self._say(uuid, f"{uuid} of {account} cannot be deleted now: {fault}")
         except CloudUnavailable as fault:
-            self._is_down(framework, str(fault))
+            self._is_down(account, str(fault))
 
     def _write(self, tasks: dict[str, QueuedTask], before: QueuedTask, after: QueuedTask) -> bool:
         """Write a task and note it for the rest of the round; says whether its state was still the one that was read."""
@@ -347,12 +379,22 @@ class QueueRunner:
             self._forget_due_s = now_s + _FORGET_PERIOD_S
             self._tasks.forget(now_s - self._options.forget_after_s, self._term)
 
-    def _drop_what_is_gone(self, framework: str, seen: Mapping[str, Launched]) -> None:
+    def _end_trusts(self, now_s: float) -> None:
+        """Take the trusts back whose tasks have all ended, when nothing more can turn up of them."""
+        if now_s < self._trusts_due_s:
+            return
+        self._trusts_due_s = now_s + self._options.settle_s
+        for trust_id in self._tasks.spent_trusts(now_s - 2 * self._options.settle_s):
+            if self._end_trust(trust_id):
+                self._tasks.forget_trust(trust_id, self._term)
+                self._accounts.forget(trust_id)
+
+    def _drop_what_is_gone(self, account: Account, seen: Mapping[str, Launched]) -> None:
         """Keep nothing in memory about what exists no more."""
 
-        def is_there(about: tuple[str, str]) -> bool:
+        def is_there(about: tuple[Account, str]) -> bool:
             of, uuid = about
-            return of != framework or (uuid in seen and seen[uuid].phase is not Phase.GONE)
+            return of != account or (uuid in seen and seen[uuid].phase is not Phase.GONE)
 
         self._asked_to_delete = {
             about: at_s for about, at_s in self._asked_to_delete.items() if is_there(about)
@@ -369,11 +411,11 @@ class QueueRunner:
             launch_timeout_s=options.launch_timeout_s,
         )
 
-    def _is_down(self, framework: str, text: str) -> None:
-        self._down[framework] = text
-        self._say(framework, f"Tasks of {framework} stay as they are: {text}")
+    def _is_down(self, account: Account, text: str) -> None:
+        self._down[account] = text
+        self._say(account, f"Tasks of {account} stay as they are: {text}")
 
-    def _say(self, about: str, text: str) -> None:
+    def _say(self, about: object, text: str) -> None:
         # Said once for each reason, not each round.
         if self._said.get(about) != text:
             self._said[about] = text

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
 from oslo_log import log
 
@@ -98,12 +99,10 @@ class TaskQueue:
         states: Collection[TaskState] | None = None,
         limit: int = 1000,
         marker: int | None = None,
-        *,
-        name: str | None = None,
-        uuids: Collection[str] | None = None,
+        **options: Any,
     ) -> Tasks:
-        """Give tasks by position; see :meth:`hybrid_sched.db.tasks.TaskStore.list`."""
-        return self._store.list(states, limit, marker, name=name, uuids=uuids)
+        """Give tasks; see :meth:`hybrid_sched.db.tasks.TaskStore.list`."""
+        return self._store.list(states, limit, marker, **options)
 
     def get(self, uuid: str) -> QueuedTask | None:
         """Give one task; None when there is none."""
@@ -120,12 +119,16 @@ class TaskQueue:
         """Say for which tasks some would wait in vain."""
         name_of = {task.uuid: task.name for task in new}
         others = {uuid for task in new for uuid in task.after} - name_of.keys()
-        known = self._store.states_of(sorted(others))
+        # A task of a project waits for tasks of that project alone, and learns of no other.
+        known = {
+            project_id: self._store.states_of(sorted(others), project_id or None)
+            for project_id in {task.project_id for task in new}
+        }
         faults = [
             f"{task.name}.after: there is no task {uuid}: give a name in the file, or a UUID of `task list --all`"
             for task in new
             for uuid in task.after
-            if uuid in others and uuid not in known
+            if uuid in others and uuid not in known[task.project_id]
         ]
         cycle = find_cycle({task.uuid: task.after for task in new})[:-1]
         if cycle:
@@ -174,4 +177,7 @@ def _declared(task: QueuedTask, demand: Resources, now_s: float) -> QueuedTask:
         duration_s=task.duration_s,
         stop_after_s=task.stop_after_s,
         text="It has arrived and waits to be planned.",
+        project_id=task.project_id,
+        user_id=task.user_id,
+        trust_id=task.trust_id,
     )

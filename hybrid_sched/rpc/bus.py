@@ -9,7 +9,12 @@ import oslo_messaging
 from oslo_config import cfg
 
 EXCHANGE = "hybrid_sched"
-VERSION = "1.0"
+#: Of what is served: each minor version answers the calls of those before. 1.1: declared tasks have owners, and are listed by
+#: them.
+VERSION = "1.1"
+#: Of what every release serves. A program asks for a later one only if it cannot do without, so that neighbouring releases
+#: understand each other.
+FIRST_VERSION = "1.0"
 
 ENGINE_TOPIC = "hybrid-sched-engine"
 AGENT_TOPIC = "hybrid-sched-agent"
@@ -31,14 +36,23 @@ def transport(conf: cfg.ConfigOpts, url: str | None = None) -> oslo_messaging.RP
     return oslo_messaging.get_rpc_transport(conf, url=parsed)
 
 
-def target(topic: str, *, server: str | None = None, fanout: bool = False) -> oslo_messaging.Target:
-    """Name an address; Nova's and Zun's exchanges are theirs, so ours is named each time."""
+def target(
+    topic: str,
+    *,
+    server: str | None = None,
+    fanout: bool = False,
+    version: str = FIRST_VERSION,
+) -> oslo_messaging.Target:
+    """Name an address; Nova's and Zun's exchanges are theirs, so ours is named each time.
+
+    :param version: of the interface that calls need.
+    """
     return oslo_messaging.Target(
         exchange=EXCHANGE,
         topic=topic,
         server=server,
         fanout=True if fanout else None,
-        version=VERSION,
+        version=version,
     )
 
 
@@ -48,9 +62,14 @@ def client(
     *,
     timeout_s: float | None = None,
     fanout: bool = False,
+    version: str = FIRST_VERSION,
 ) -> Any:
-    """Make an RPC client of a topic."""
-    return oslo_messaging.get_rpc_client(on, target(topic, fanout=fanout), timeout=timeout_s)
+    """Make an RPC client of a topic.
+
+    :param version: of the interface that its calls need; a server of an earlier one refuses them.
+    """
+    address = target(topic, fanout=fanout, version=version)
+    return oslo_messaging.get_rpc_client(on, address, timeout=timeout_s)
 
 
 class FanOut:

@@ -15,7 +15,11 @@ from hybrid_sched.rpc.wire import BadMessage, Wire
 
 #: Bytes of a specification as JSON.
 LARGEST_SPEC = 1 << 17
+#: Bytes of the tasks of one submission as JSON; brokers refuse larger messages.
+LARGEST_MESSAGE = 8 << 20
 _LONGEST_NAME = 255
+# Keystone's ids.
+_LONGEST_ID = 64
 _LONGEST_TEXT = 2_000
 _MOST_AFTER = 1_000
 _HIGHEST_PRIORITY = 1_000_000
@@ -52,6 +56,12 @@ def queued_task_to_wire(task: QueuedTask) -> Wire:
     }
 
 
+def complete(row: Wire) -> Wire:
+    """Put the defaults, which are left out on the wire, into what is shown of a task."""
+    defaults = {name: value for name, value in _DEFAULTS.items() if name != "trust_id"}
+    return {**defaults, "spec": {}, **row}
+
+
 def queued_task_from_wire(message: object) -> QueuedTask:
     """Read and check a task.
 
@@ -84,6 +94,9 @@ def queued_task_from_wire(message: object) -> QueuedTask:
         server=_text(values, "server", _LONGEST_NAME),
         cancelling=wire.flag(values["cancelling"], "cancelling"),
         text=_text(values, "text", _LONGEST_TEXT),
+        project_id=_text(values, "project_id", _LONGEST_ID),
+        user_id=_text(values, "user_id", _LONGEST_ID),
+        trust_id=_text(values, "trust_id", _LONGEST_ID),
         deadline_s=_optional_seconds(values, "deadline_s"),
         duration_s=_optional_seconds(values, "duration_s"),
         stop_after_s=_optional_seconds(values, "stop_after_s"),

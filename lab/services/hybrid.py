@@ -12,7 +12,7 @@ from typing import Any
 from lab import ini
 from lab.layout import CONTROL_IP, Host, Lab
 from lab.processes import ProcessTable, StepFailed
-from lab.services.common import DURABLE_QUEUES, once, run, service_account
+from lab.services.common import DURABLE_QUEUES, once, run, service_account, token_check
 from lab.services.nova import CPU_ALLOCATION_RATIO, RESERVED_MEMORY_MB
 from lab.services.zun import declared_path
 
@@ -27,7 +27,7 @@ def engine_config(lab: Lab) -> Path:
 
 
 def configure(lab: Lab, watchdog: Mapping[str, object] | None = None, **quota: object) -> None:
-    """Write the engine's configuration.
+    """Write the configuration of the engine and the API.
 
     :param watchdog: options of the group ``[watchdog]`` that differ from the lab's.
     :param quota: options of the group ``[quota]`` that differ from the lab's.
@@ -47,6 +47,8 @@ def configure(lab: Lab, watchdog: Mapping[str, object] | None = None, **quota: o
             "nova": account,
             "zun": account,
             "neutron": account,
+            "trustee": account,
+            "keystone_authtoken": token_check(lab, "hybrid"),
             "metrics": {"enabled": True, "address": CONTROL_IP, "port": METRICS_PORT},
             "queue": {"period_s": 1},
             # What was measured while the lab came up is forgotten soon; a production cloud remembers for hours.

@@ -6,25 +6,23 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
 from importlib.metadata import version
 from typing import Any
 
-import oslo_messaging
 from cliff.app import App
 from cliff.command import Command
 from cliff.commandmanager import CommandManager
 from oslo_config import cfg
 
-from hybrid_sched.rpc import bus
+from hybrid_sched.cli.errors import UserError
+from hybrid_sched.clients.engine import EngineClient, NoAnswer
 
 COMMANDS = "hybrid_sched.manage"
 _DEFAULT_TIMEOUT_S = 5.0
 
 
-class ManageError(Exception):
+class ManageError(UserError):
     """Something that the operator can set right; the message says how."""
 
 
@@ -38,8 +36,7 @@ class ManageApp(App):
             command_manager=CommandManager(COMMANDS),
             deferred_help=True,
         )
-        self._connecting = threading.Lock()
-        self._transport: oslo_messaging.RPCTransport | None = None
+        self._engine = EngineClient(cfg.CONF)
         self._unusable = ""
 
     def build_option_parser(
@@ -99,43 +96,10 @@ class ManageApp(App):
         :returns: its answer.
         :raises ManageError: when there is none in time, or the broker cannot be used.
         """
-        timeout_s: float = self.options.timeout
-        answer: Future[Any] = Future()
-
-        def call() -> None:
-            try:
-                engine = bus.client(self._bus(), bus.ENGINE_TOPIC, timeout_s=timeout_s)
-                answer.set_result(engine.call({}, method, **arguments))
-            except Exception as error:
-                answer.set_exception(error)
-
-        # While the broker is down a call outlasts its own timeout, so it must not be waited for.
-        threading.Thread(target=call, daemon=True).start()
         try:
-            return answer.result(timeout_s + 0.5)
-        except (TimeoutError, oslo_messaging.MessagingTimeout):
-            raise ManageError(
-                f"The quota service did not answer within {timeout_s:g} s: check that hybrid-sched-engine runs and that "
-                f"[DEFAULT] transport_url in {_files()} names its broker."
-            ) from None
-        except oslo_messaging.RemoteError as error:
-            # Its own text has the traceback of the quota service.
-            raise ManageError(f"The quota service cannot answer: {error.value}") from None
-        except oslo_messaging.MessagingException as error:
-            raise ManageError(
-                f"The quota service cannot be asked ({error}): check [DEFAULT] transport_url in {_files()}."
-            ) from None
-
-    def _bus(self) -> oslo_messaging.RPCTransport:
-        """Give the one transport of all questions: each has a connection and a thread of its own."""
-        with self._connecting:
-            if self._transport is None:
-                self._transport = bus.transport(cfg.CONF)
-            return self._transport
-
-
-def _files() -> str:
-    return ", ".join(cfg.CONF.config_file) or "the configuration (no file was found)"
+            return self._engine.ask(method, self.options.timeout, arguments)
+        except NoAnswer as error:
+            raise ManageError(str(error)) from None
 
 
 def _positive_seconds(text: str) -> float:

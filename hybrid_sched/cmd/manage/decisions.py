@@ -9,8 +9,8 @@ from typing import Any
 
 from cliff.lister import Lister
 
+from hybrid_sched.cli.columns import Moment, Names, Reasons
 from hybrid_sched.cmd.manage.app import ManageError
-from hybrid_sched.cmd.manage.columns import Moment, Names, Reasons
 
 _DEFAULT_LIMIT = 50
 _LARGEST_LIMIT = 1000

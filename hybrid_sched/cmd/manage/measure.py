@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from hybrid_sched import loading
+from hybrid_sched.cli.columns import Amount
 from hybrid_sched.cmd.manage import benchmark
 from hybrid_sched.cmd.manage.app import ManageError
-from hybrid_sched.cmd.manage.columns import Amount
 from hybrid_sched.cmd.manage.db import ready_database
 from hybrid_sched.conf import agent
 from hybrid_sched.core.hardware import ANY, Hardware, ScoreRow

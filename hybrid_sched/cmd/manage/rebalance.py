@@ -4,33 +4,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from cliff.columns import FormattableColumn
 from cliff.command import Command
 from cliff.lister import Lister
 from cliff.show import ShowOne
 
+from hybrid_sched.cli.columns import Table
+from hybrid_sched.cli.moves import (
+    add_list_arguments,
+    moves_table,
+    plan_sentences,
+    plan_table,
+    watchdog_fields,
+)
 from hybrid_sched.cmd.manage.app import ManageError
-from hybrid_sched.cmd.manage.columns import Names, OptionalMoment, Reasons
-
-Table = tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]
-_STATES = ("planned", "running", "done", "failed", "cancelled")
-
-
-class EffectColumn(FormattableColumn[Mapping[str, Any] | None]):
-    """What a move does to one resource of its source and its target."""
-
-    def human_readable(self) -> str:
-        """Show the parts of both hosts before and after; nothing where it is not known."""
-        if self._value is None:
-            return ""
-        value = self._value
-        return (
-            f"{value['resource']}: source {value['source_before']:.0%} -> {value['source_after']:.0%}, "
-            f"target {value['target_before']:.0%} -> {value['target_after']:.0%}"
-        )
 
 
 class PlanMoves(Lister):
@@ -49,7 +38,7 @@ class PlanMoves(Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Table:
         """Ask the quota service."""
-        return shown_plan(self, _asked(self, "plan_moves", strategy=parsed_args.strategy))
+        return _planned(self, _asked(self, "plan_moves", strategy=parsed_args.strategy))
 
 
 class ApplyPlan(Lister):
@@ -65,7 +54,7 @@ class ApplyPlan(Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Table:
         """Tell the quota service."""
-        return _listed(_asked(self, "apply_plan", plan=parsed_args.plan)["moves"])
+        return moves_table(_asked(self, "apply_plan", plan=parsed_args.plan)["moves"])
 
 
 class CancelMoves(Lister):
@@ -79,7 +68,7 @@ class CancelMoves(Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Table:
         """Tell the quota service."""
-        return _listed(_asked(self, "cancel_moves", wanted=parsed_args.wanted)["moves"])
+        return moves_table(_asked(self, "cancel_moves", wanted=parsed_args.wanted)["moves"])
 
 
 class ListMoves(Lister):
@@ -88,15 +77,7 @@ class ListMoves(Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add our arguments."""
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            "--limit", type=int, default=100, metavar="N", help="moves at most, 1 to 1000"
-        )
-        parser.add_argument(
-            "--state",
-            action="append",
-            choices=_STATES,
-            help="only moves in this state; may be repeated",
-        )
+        add_list_arguments(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Table:
@@ -104,7 +85,7 @@ class ListMoves(Lister):
         for text in self.app.ask("watchdog")["off"].values():
             self.app.LOG.warning("%s", text)
         answer = _asked(self, "moves", limit=parsed_args.limit, states=parsed_args.state)
-        return _listed(answer["moves"])
+        return moves_table(answer["moves"])
 
 
 class ShowWatchdog(ShowOne):
@@ -114,14 +95,8 @@ class ShowWatchdog(ShowOne):
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Ask the quota service."""
-        status = self.app.ask("watchdog")
-        return ("Mode", "Strategy", "Switched off", "Drained", "Left alone"), (
-            status["mode"],
-            status["strategy"],
-            Reasons(status["off"]),
-            Names(status["drained"]),
-            Reasons({each["host"]: each["reason"] for each in status["left_alone"]}),
-        )
+        fields = watchdog_fields(self.app.ask("watchdog"))
+        return tuple(fields), tuple(fields.values())
 
 
 class EnableStrategy(Command):
@@ -158,55 +133,18 @@ class Drain(Lister):
         if parsed_args.undo:
             moves = _asked(self, "undrain_host", host=parsed_args.host)["moves"]
             self.app.LOG.info("Host %s takes tasks again.", parsed_args.host)
-            return _listed(moves)
-        return shown_plan(self, _asked(self, "plan_moves", drains=parsed_args.host))
+            return moves_table(moves)
+        return _planned(self, _asked(self, "plan_moves", drains=parsed_args.host))
 
 
-def shown_plan(command: Lister, answer: Mapping[str, Any]) -> Table:
+def _planned(command: Lister, answer: Mapping[str, Any]) -> Table:
     """Show a plan; what is no row of its table is told beside it."""
-    say = command.app.LOG.info
     if answer["off"]:
         command.app.LOG.warning("%s", answer["off"])
-    for each in answer["left_alone"]:
-        say("Left alone: %s.", each["reason"])
-    for executor, steps in answer["steps"].items():
-        say("%s: %s.", executor, "; ".join(steps))
-    if answer["moves"] or answer["drains"]:
-        before, after = answer["score_before"], answer["score_after"]
-        drained = (
-            f" Host {answer['drains']} takes nothing from then on." if answer["drains"] else ""
-        )
-        say(
-            "The imbalance score falls from %.3f to %.3f. Apply it with `hybrid-sched-manage rebalance apply %s`.%s",
-            *(before, after, answer["plan"], drained),
-        )
-    else:
-        say("Nothing is to be moved.")
-    columns = ("Plan", "Task", "Framework", "From", "To", "Why", "Predicted", "Executor", "Gain")
-    return (*columns, "Cost", "Copy MiB"), (
-        (
-            *(each["plan"], each["task"], each["framework"], each["source"], each["target"]),
-            *(each["reason"], EffectColumn(each["predicted"]), each["executor"]),
-            *(round(each["gain"], 4), round(each["cost"], 4), round(each["copy_mb"])),
-        )
-        for each in answer["moves"]
-    )
-
-
-def _listed(moves: list[dict[str, Any]]) -> Table:
-    columns = ("UUID", "Plan", "Task", "From", "To", "State", "Step", "Text", "Why", "Predicted")
-    return (*columns, "Measured", "Executor", "Planned", "Ended"), (
-        (
-            *(each["uuid"], each["plan"], each["task"], each["source"], each["target"]),
-            "cancelling" if each["cancelling"] and each["state"] == "running" else each["state"],
-            *(each["step"], each["text"], each["reason"], EffectColumn(each["predicted"])),
-            EffectColumn(each["measured"]),
-            each["executor"],
-            OptionalMoment(each["planned_at_s"]),
-            OptionalMoment(each["ended_at_s"]),
-        )
-        for each in moves
-    )
+    apply = f"hybrid-sched-manage rebalance apply {answer['plan']}"
+    for sentence in plan_sentences(answer, apply):
+        command.app.LOG.info("%s", sentence)
+    return plan_table(answer)
 
 
 def _asked(command: Command, method: str, **arguments: Any) -> Any:

@@ -15,8 +15,8 @@ from hybrid_sched import loading
 from hybrid_sched.agent.records import shown
 from hybrid_sched.agent.release import PutBack, isolators_of, release
 from hybrid_sched.agent.replica import Replica, ReplicaInUse
+from hybrid_sched.cli.columns import Limit
 from hybrid_sched.cmd.manage.app import ManageError
-from hybrid_sched.cmd.manage.columns import Limit
 from hybrid_sched.conf import agent
 
 _ISOLATORS = "hybrid_sched.isolator"

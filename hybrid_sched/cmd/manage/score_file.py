@@ -5,34 +5,18 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from hybrid_sched.cli.scores import parse_score
 from hybrid_sched.core.hardware import ANY, ScoreRow
-from hybrid_sched.core.resources import Number, exact
 
 COLUMNS = ("cpu_model", "memory_kind", "score", "note")
-_NUMBER = re.compile(r"\d{1,20}(\.\d{1,20}|/\d{1,20})?")
 _MOST_FAULTS_SHOWN = 20
 
 
 class ScoreFileError(ValueError):
     """A file that cannot be used; the message names line, field and remedy of each fault."""
-
-
-def parse_score(text: str) -> Number:
-    """Read a score.
-
-    :param text: for example ``0.85`` or ``3/4``.
-    :raises ValueError: when it is no number of that form.
-    """
-    if not _NUMBER.fullmatch(text.strip()):
-        raise ValueError(f"score: {text!r} is not a number: write it as 0.85 or 3/4")
-    try:
-        return exact(text.strip())
-    except ValueError as error:
-        raise ValueError(f"score: {error}") from None
 
 
 def read_scores(path: Path) -> list[ScoreRow]:

@@ -12,14 +12,18 @@ from cliff.command import Command
 from cliff.lister import Lister
 from cliff.show import ShowOne
 
+from hybrid_sched.cli.scores import (
+    COLUMNS,
+    add_pattern_arguments,
+    add_score_arguments,
+    cells,
+    score_row,
+)
 from hybrid_sched.cmd.manage.app import ManageError
-from hybrid_sched.cmd.manage.columns import Amount
 from hybrid_sched.cmd.manage.db import ready_database
-from hybrid_sched.cmd.manage.score_file import ScoreFileError, parse_score, read_scores
-from hybrid_sched.core.hardware import ANY, ScoreRow
+from hybrid_sched.cmd.manage.score_file import ScoreFileError, read_scores
+from hybrid_sched.core.hardware import ScoreRow
 from hybrid_sched.db.scores import ScoreStore
-
-_COLUMNS = ("CPU model", "Memory kind", "Score", "Note")
 
 
 class ListScores(Lister):
@@ -29,7 +33,7 @@ class ListScores(Lister):
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
         """Read the database."""
-        return _COLUMNS, map(cells, ScoreStore(ready_database()).all())
+        return COLUMNS, map(cells, ScoreStore(ready_database()).all())
 
 
 class SetScore(ShowOne):
@@ -38,26 +42,16 @@ class SetScore(ShowOne):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add our arguments."""
         parser = super().get_parser(prog_name)
-        _add_patterns(parser)
-        parser.add_argument("score", metavar="SCORE", help="above 0 and at most 1: 0.85 or 3/4")
-        parser.add_argument("--note", default="", metavar="TEXT", help="for people")
+        add_score_arguments(parser)
         return parser
 
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Write to the database."""
-        try:
-            row = ScoreRow(
-                parsed_args.cpu_model,
-                parsed_args.memory_kind,
-                parse_score(parsed_args.score),
-                parsed_args.note,
-            )
-        except ValueError as error:
-            raise ManageError(f"The score cannot be set: {error}.") from None
+        row = score_row(parsed_args)
         ScoreStore(ready_database()).import_rows([row])
-        return _COLUMNS, cells(row)
+        return COLUMNS, cells(row)
 
 
 class RemoveScore(Command):
@@ -66,7 +60,7 @@ class RemoveScore(Command):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add our arguments."""
         parser = super().get_parser(prog_name)
-        _add_patterns(parser)
+        add_pattern_arguments(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
@@ -109,7 +103,7 @@ class ImportScores(Lister):
         before = store.all()
         if not parsed_args.dry_run:
             store.import_rows(rows, replace=parsed_args.replace)
-        return ("Change", *_COLUMNS), changes(before, rows, replace=parsed_args.replace)
+        return ("Change", *COLUMNS), changes(before, rows, replace=parsed_args.replace)
 
 
 def changes(
@@ -126,23 +120,3 @@ def changes(
             yield ("added" if known is None else "changed", *cells(row))
     if replace:
         yield from (("removed", *cells(row)) for row in old.values())
-
-
-def cells(row: ScoreRow) -> tuple[Any, ...]:
-    """Give the columns of one row."""
-    score = row.score if isinstance(row.score, int) else str(row.score)
-    return row.cpu_model, row.memory_kind, Amount(score), row.note
-
-
-def _add_patterns(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "cpu_model",
-        metavar="CPU_MODEL",
-        help="glob pattern of the processor's name as /proc/cpuinfo gives it; case does not matter",
-    )
-    parser.add_argument(
-        "--memory-kind",
-        default=ANY,
-        metavar="KIND",
-        help="glob pattern of the kind of memory, for example DDR4 (default: any)",
-    )

@@ -4,15 +4,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from typing import Any
 
 from cliff.lister import Lister
 
-from hybrid_sched.cmd.manage.app import ManageError
-from hybrid_sched.cmd.manage.columns import Amount, Share
-
-_SHARES = ("used", "wanted", "fair", "entitled", "floor", "borrowed", "owed")
+from hybrid_sched.cli.columns import Amount, Table
+from hybrid_sched.cli.shares import shares_table
 
 
 class ListShares(Lister):
@@ -21,25 +17,9 @@ class ListShares(Lister):
     def take_action(
         self,
         parsed_args: argparse.Namespace,
-    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    ) -> Table:
         """Ask the quota service."""
-        columns = ("Pool", "Framework", "Weight", *(each.capitalize() for each in _SHARES), "Key")
-        return (
-            (*columns, "Head from", "Rung", "Reserved"),
-            (
-                (
-                    row["pool"] or "default",
-                    row["framework"],
-                    Amount(row["weight"]),
-                    *(Share(row[share]) for share in _SHARES),
-                    Share(row["key"]),
-                    Share(row["head_from"]),
-                    row["rung"],
-                    row["reservations"],
-                )
-                for row in self.app.ask("shares")
-            ),
-        )
+        return shares_table(self.app.ask("shares"))
 
 
 class ListCandidates(Lister):
@@ -48,7 +28,7 @@ class ListCandidates(Lister):
     def take_action(
         self,
         parsed_args: argparse.Namespace,
-    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    ) -> Table:
         """Ask the quota service."""
         return (
             ("Pool", "Framework", "Task", "Name", "vCPU", "Memory MiB"),
@@ -64,15 +44,3 @@ class ListCandidates(Lister):
                 for task in row["tasks"]
             ),
         )
-
-
-def rows_of_framework(rows: list[dict[str, Any]], framework: str) -> list[dict[str, Any]]:
-    """Choose the rows of one framework.
-
-    :raises ManageError: when there are none.
-    """
-    found = [row for row in rows if row["framework"] == framework]
-    if not found:
-        known = " or ".join(dict.fromkeys(row["framework"] for row in rows)) or "none yet"
-        raise ManageError(f"There is no framework {framework!r}: give {known}.")
-    return found

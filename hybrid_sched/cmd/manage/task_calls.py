@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol
 
+from hybrid_sched.cli.tasks import named, unknown
 from hybrid_sched.cmd.manage.app import ManageError
-from hybrid_sched.core.queued import FINAL_STATES, QueuedTask
+from hybrid_sched.core.queued import QueuedTask
 from hybrid_sched.rpc.tasks import queued_task_from_wire
 from hybrid_sched.rpc.wire import Wire, is_uuid
 
+PROGRAM = "hybrid-sched-manage"
 # What one question may name, and one answer brings.
 _UUIDS_A_CALL = 500
 _TASKS_A_CALL = 1000
@@ -24,7 +26,7 @@ class Asks(Protocol):
 
 
 class TaskCalls:
-    """The calls of the queue. They raise :class:`ManageError` when there is no answer, or it is that something is wrong.
+    """The calls of the queue. They raise :class:`UserError` when there is no answer, or it is that something is wrong.
 
     :param app: asks the quota service.
     """
@@ -58,21 +60,13 @@ class TaskCalls:
 
         :param wanted: its UUID, or a name that only one has: of those that have not ended, or else of all.
         :param states: in which a task with the name must be; None for any.
-        :raises ManageError: when there is none, or there are several.
+        :raises UserError: when there is none, or there are several.
         """
         if is_uuid(wanted.lower()):
             return self._got(wanted.lower(), self._ask("task", uuid=wanted.lower()))
-        found = list(self._pages(name=wanted, states=None if states is None else list(states)))
-        found = [task for task in found if task.state not in FINAL_STATES] or found
-        if not found:
-            kind = "task" if states is None else "task that has not ended"
-            raise ManageError(
-                f"There is no {kind} named {wanted!r}: give a name or UUID of `hybrid-sched-manage task list --all`."
-            )
-        if len(found) > 1:
-            which = ", ".join(f"{task.uuid} ({task.state.value})" for task in found[:10])
-            raise ManageError(f"{len(found)} tasks are named {wanted!r}: give a UUID: {which}.")
-        return self._got(wanted, self._ask("task", uuid=found[0].uuid))
+        found = self._pages(name=wanted, states=None if states is None else list(states))
+        one = named(found, wanted, unfinished=states is not None, program=PROGRAM)
+        return self._got(wanted, self._ask("task", uuid=one.uuid))
 
     def cancel(self, uuid: str) -> QueuedTask:
         """Let a task end, and give it as it is then."""
@@ -96,7 +90,5 @@ class TaskCalls:
     @staticmethod
     def _got(wanted: str, answer: Wire) -> QueuedTask:
         if answer["task"] is None:
-            raise ManageError(
-                f"There is no task {wanted}: give a name or UUID of `hybrid-sched-manage task list --all`."
-            )
+            raise unknown(wanted, PROGRAM)
         return queued_task_from_wire(answer["task"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Queued guests become Nova servers, in the project of the credentials of ``[nova]``."""
+"""Queued guests become Nova servers, in the project of the credentials of ``[nova]`` or of a trust."""
 
 from __future__ import annotations
 
@@ -173,12 +173,13 @@ class NovaLauncher(Launcher):
                 raise
 
 
-def nova_launcher(conf: cfg.ConfigOpts) -> NovaLauncher | None:
+def nova_launcher(conf: cfg.ConfigOpts, trust_id: str = "") -> NovaLauncher | None:
     """Make the launcher from the group ``[nova]``; None when no authentication is configured there.
 
+    :param trust_id: of the trust by which the user of ``[trustee]`` launches in the name of another; empty for none.
     :raises BadClientOption: when the options cannot be used.
     """
-    session = session_of(conf, "nova")
+    session = session_of(conf, "trustee" if trust_id else "nova", trust_id=trust_id)
     if session is None:
         return None
     options = conf.nova

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Queued containers become Zun containers, in the project of the credentials of ``[zun]``."""
+"""Queued containers become Zun containers, in the project of the credentials of ``[zun]`` or of a trust."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from hybrid_sched.rpc import wire
 #: The newest of the oldest release that is supported; commands are arrays, a delete may stop first.
 MICROVERSION = "1.40"
 _ROLE = "a role that may use containers of the project, such as member"
+_ADMINISTRATOR = "a role that may delete containers of all projects by force, such as admin"
 _PATH = "/containers/"
 _PAGE = 1000
 _MOST_PAGES = 100
@@ -51,10 +52,14 @@ class ZunLauncher(Launcher):
     """Launch containers through Zun's API.
 
     :param service: adapter that asks with :data:`MICROVERSION`.
+    :param administrator: the same in the name of an administrator, where ``service`` is none: it alone may delete by force.
     """
 
-    def __init__(self, service: adapter.Adapter) -> None:
+    def __init__(
+        self, service: adapter.Adapter, administrator: adapter.Adapter | None = None
+    ) -> None:
         self._service = service
+        self._administrator = administrator
         # Running containers that were not asked for by themselves for the longest time come first.
         self._turn: list[str] = []
 
@@ -133,13 +138,21 @@ class ZunLauncher(Launcher):
             except ServiceFault as fault:
                 if fault.status != 409:
                     raise
-                self._delete(uuid, {"force": "true"})
+                self._delete_by_force(uuid)
         except ServiceFault as fault:
             if fault.status != 404:
                 _refuse(fault)
 
     def _delete(self, uuid: str, params: Mapping[str, str]) -> None:
         send(self._service, "DELETE", f"{_PATH}{uuid}", params, role=_ROLE)
+
+    def _delete_by_force(self, uuid: str) -> None:
+        params = {"force": "true"}
+        if self._administrator is None:
+            self._delete(uuid, params)
+        else:
+            params["all_projects"] = "true"
+            send(self._administrator, "DELETE", f"{_PATH}{uuid}", params, role=_ADMINISTRATOR)
 
     def _listed(self) -> list[Launched]:
         found: list[Launched] = []
@@ -174,13 +187,16 @@ class ZunLauncher(Launcher):
             raise CloudUnavailable(f"{fault}.") from None
 
 
-def zun_launcher(conf: cfg.ConfigOpts) -> ZunLauncher | None:
+def zun_launcher(conf: cfg.ConfigOpts, trust_id: str = "") -> ZunLauncher | None:
     """Make the launcher from the group ``[zun]``; None when no authentication is configured there.
 
+    :param trust_id: of the trust by which the user of ``[trustee]`` launches in the name of another; empty for none.
     :raises BadClientOption: when the options cannot be used.
     """
-    service = adapter_of(conf, "zun", MICROVERSION)
-    return None if service is None else ZunLauncher(service)
+    service = adapter_of(conf, "zun", MICROVERSION, trust_id=trust_id)
+    if service is None:
+        return None
+    return ZunLauncher(service, adapter_of(conf, "zun", MICROVERSION) if trust_id else None)
 
 
 def _launched(entry: object) -> Launched:

@@ -14,9 +14,9 @@ import pytest
 import yaml
 from oslo_config import cfg
 
-from hybrid_sched.cmd.manage import task_progress
-from hybrid_sched.cmd.manage.app import ManageError
-from hybrid_sched.cmd.manage.columns import Duration
+from hybrid_sched.cli import task_progress
+from hybrid_sched.cli.columns import Duration
+from hybrid_sched.cli.errors import UserError
 from hybrid_sched.cmd.manage.task_calls import TaskCalls
 from hybrid_sched.core.queued import QueuedTask, TaskState
 from hybrid_sched.core.resources import Resources
@@ -237,7 +237,7 @@ class Story:
         return [task for task in answer if task.uuid in uuids]
 
     def wait(self, out: io.StringIO, *uuids: str) -> list[QueuedTask]:
-        return task_progress.wait_for(self, uuids, out, self.pauses.append)
+        return task_progress.wait_for(self, uuids, out, "hybrid-sched-manage", self.pauses.append)
 
 
 class Terminal(io.StringIO):
@@ -256,8 +256,8 @@ def states(*pairs: tuple[QueuedTask, TaskState]) -> list[QueuedTask]:
 def story() -> Story:
     return Story(
         [ONE, TWO],
-        ManageError("The quota service did not answer."),
-        ManageError("The quota service did not answer."),
+        UserError("The quota service did not answer."),
+        UserError("The quota service did not answer."),
         states((ONE, TaskState.RUNNING), (TWO, TaskState.DONE)),
         states((ONE, TaskState.FAILED)),
     )
@@ -294,7 +294,7 @@ def test_one_that_is_forgotten_is_not_waited_for() -> None:
 
 
 def test_a_wait_that_is_broken_off_is_one_sentence() -> None:
-    with pytest.raises(ManageError, match=r"^The wait was broken off; the tasks go on"):
+    with pytest.raises(UserError, match=r"^The wait was broken off; the tasks go on"):
         Story([ONE], KeyboardInterrupt()).wait(io.StringIO(), "1")
 
 

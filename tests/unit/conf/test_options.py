@@ -9,6 +9,7 @@ from oslo_config import cfg
 
 from hybrid_sched.conf import (
     agent,
+    api,
     client,
     clients,
     coordination,
@@ -36,7 +37,7 @@ OPTIONS = [
 def test_every_group_is_listed_for_the_samples() -> None:
     ours = {
         module.GROUP.name
-        for module in (quota, queue, watchdog, migration, coordination, metrics, agent, client)
+        for module in (quota, queue, watchdog, migration, coordination, metrics, agent, api, client)
     }
     assert GROUPS.keys() == ours | THEIRS
 
@@ -52,7 +53,7 @@ def test_every_option_says_what_it_means(group: str, option: cfg.Opt) -> None:
         assert option.type.min is not None
 
 
-@pytest.mark.parametrize("module", [quota, migration, coordination, metrics, agent, client])
+@pytest.mark.parametrize("module", [quota, migration, coordination, metrics, agent, api, client])
 def test_registering_twice_does_no_harm(module: Any) -> None:
     conf = cfg.ConfigOpts()
     for _ in range(2):

@@ -13,7 +13,7 @@ from hybrid_sched.core.queued import FINAL_STATES, QueuedTask, TaskState
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.db import Database, DatabaseError
 from hybrid_sched.db.schema import QUEUED_TASKS
-from hybrid_sched.db.tasks import TaskStore
+from hybrid_sched.db.tasks import SORT_KEYS, TaskStore
 from hybrid_sched.db.terms import Deposed, Terms
 
 FIRST = QueuedTask(
@@ -35,6 +35,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
+ids = st.text("0123456789abcdef", max_size=64)
 any_task = st.builds(
     QueuedTask,
     uuid=st.just(""),
@@ -58,6 +59,9 @@ any_task = st.builds(
     ended_at_s=times,
     cancelling=st.booleans(),
     text=names,
+    project_id=ids,
+    user_id=ids,
+    trust_id=ids,
 )
 
 
@@ -273,3 +277,69 @@ def test_tasks_that_were_there_in_some_time_are_found(store: TaskStore, term: in
     assert uuids(store.between(4, 9)) == ["a", "b"]
     assert uuids(store.between(4.5, 9.5)) == ["b", "c"]
     assert uuids(store.between(0, 1)) == []
+
+
+def test_tasks_are_given_by_owner_and_server(store: TaskStore, term: int) -> None:
+    tasks = [
+        replace(FIRST, uuid="a", project_id="p1", server="s1"),
+        replace(FIRST, uuid="b", project_id="p2", server="s2"),
+        replace(FIRST, uuid="c"),
+    ]
+    store.add(tasks, term)
+    assert uuids(store.list(project_id="p1")) == ["a"]
+    assert uuids(store.list(project_id="")) == ["c"]
+    assert uuids(store.list(servers=["s2", "s9"])) == ["b"]
+    assert store.states_of(["a", "b"], "p1").keys() == {"a"}
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("key", SORT_KEYS)
+def test_pages_in_any_order_give_each_task_once(
+    store: TaskStore, term: int, key: str, descending: bool
+) -> None:
+    tasks = [
+        replace(
+            FIRST,
+            uuid=f"{number}",
+            name=f"n{number % 3}",
+            priority=number % 2,
+            submitted_at_s=float(number % 4),
+        )
+        for number in range(12)
+    ]
+    store.add(tasks, term)
+    found: list[QueuedTask] = []
+    marker = None
+    while page := store.list(limit=5, marker=marker, sort_key=key, descending=descending):
+        found += page
+        marker = page[-1].position
+    expected = sorted(
+        store.list(),
+        key=lambda task: (getattr(task, key), task.position),
+        reverse=descending,
+    )
+    assert found == expected
+
+
+def test_trusts_are_spent_when_all_their_tasks_have_ended(store: TaskStore, term: int) -> None:
+    store.add(
+        [
+            ended("a", 1, 10, trust_id="t1"),
+            ended("b", 1, 20, trust_id="t1"),
+            ended("c", 1, 5, trust_id="t2", framework="container"),
+            replace(FIRST, uuid="d", trust_id="t2"),
+            ended("e", 1, 5),
+        ],
+        term,
+    )
+    assert store.spent_trusts(15) == []
+    assert store.spent_trusts(21) == ["t1"]
+    assert store.trusted_accounts() == [
+        ("container", "t2"),
+        ("hypervisor", "t1"),
+        ("hypervisor", "t2"),
+    ]
+    assert store.forget(1000, term) == 1
+    store.forget_trust("t1", term)
+    assert store.spent_trusts(1000) == []
+    assert store.forget(1000, term) == 2

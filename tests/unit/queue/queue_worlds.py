@@ -64,6 +64,10 @@ class World:
         self.containers = FakeCloud(self.clock_s, **cloud)
         self.planner = InOrder()
         self.launchers: dict[str, Any] = {HYPERVISOR: self.guests, CONTAINER: self.containers}
+        #: Clouds of other projects, by framework and trust.
+        self.trusted: dict[tuple[str, str], FakeCloud] = {}
+        self.trusts_ended: list[str] = []
+        self.keystone_is_down = False
         self.runner = self.take_over()
 
     def options(self, **values: object) -> None:
@@ -77,9 +81,21 @@ class World:
         """Begin a new term with a runner that knows nothing but the database."""
         self.term = self.terms.begin("test", self.now_s)
         self.runner = QueueRunner(
-            self.conf, self.store, self.launchers, self.planner, self.term, self.clock_s
+            *(self.conf, self.store, self.launchers, self.planner, self.term, self.clock_s),
+            make_trusted=lambda framework, trust_id: self.trusted.get((framework, trust_id)),
+            end_trust=self._end_trust,
         )
         return self.runner
+
+    def trust(self, trust_id: str, framework: str = HYPERVISOR) -> FakeCloud:
+        """Make the cloud of a project that trusts the engine."""
+        self.trusted[framework, trust_id] = FakeCloud(self.clock_s)
+        return self.trusted[framework, trust_id]
+
+    def _end_trust(self, trust_id: str) -> bool:
+        if not self.keystone_is_down:
+            self.trusts_ended.append(trust_id)
+        return not self.keystone_is_down
 
     def add(self, *names: str, framework: str = HYPERVISOR, **fields: Any) -> list[str]:
         tasks = [
@@ -105,6 +121,8 @@ class World:
         self.now_s += PERIOD_S
         self.guests.tick()
         self.containers.tick()
+        for cloud in self.trusted.values():
+            cloud.tick()
 
     def until_all_ended(self, most: int = 200) -> None:
         for _ in range(most):

@@ -231,6 +231,20 @@ def test_a_container_is_stopped_and_deleted_or_by_force_where_it_cannot_be_stopp
     assert [each.query for each in asked.request_history] == sent
 
 
+def test_an_administrator_deletes_by_force_what_a_project_may_not(
+    wire: requests_mock.Mocker,
+) -> None:
+    asked = wire.delete(_ONE, [{"status_code": status, "json": {}} for status in (409, 204)])
+    administrator = zun_service(MICROVERSION)
+    administrator.additional_headers = {"X-Who": "administrator"}
+    ZunLauncher(zun_service(MICROVERSION), administrator).delete("a")
+    assert [each.query for each in asked.request_history] == [
+        "stop=true",
+        "force=true&all_projects=true",
+    ]
+    assert ["X-Who" in each.headers for each in asked.request_history] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("status", "detail", "again", "no_room"),
     [

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 from cliff.columns import FormattableColumn
+
+#: Headings, and the rows below them, as cliff takes a table.
+Table = tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]
 
 
 class Share(FormattableColumn[int | str]):
@@ -18,7 +21,7 @@ class Share(FormattableColumn[int | str]):
         """Show it as a percentage."""
         return f"{float(Fraction(self._value)) * 100:.1f} %"
 
-    def machine_readable(self) -> dict[str, Any]:
+    def machine_readable(self) -> Any:
         """Give the exact number and its nearest float."""
         return {"exact": self._value, "value": float(Fraction(self._value))}
 

@@ -6,13 +6,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from hybrid_sched.cmd.manage.app import ManageError
-from hybrid_sched.cmd.manage.task_calls import TaskCalls
+from hybrid_sched.cli.errors import UserError
 from hybrid_sched.core.queued import QueuedTask, TaskState
 
 _PERIOD_S = 2.0
@@ -20,20 +19,32 @@ _PERIOD_S = 2.0
 _LONGEST_PERIOD_S = 60.0
 
 
+class Looks(Protocol):
+    """What can look at tasks."""
+
+    def of(self, uuids: Sequence[str]) -> list[QueuedTask]:
+        """Give the tasks with some UUIDs by position; those that are unknown are left out.
+
+        :raises UserError: when there is no answer.
+        """
+
+
 def wait_for(
-    calls: TaskCalls,
+    calls: Looks,
     uuids: Sequence[str],
     out: TextIO,
+    program: str,
     pause: Callable[[float], None] = time.sleep,
 ) -> list[QueuedTask]:
     """Wait until all of some tasks have ended; an engine that is away for a while is waited for, too.
 
-    :param calls: ask the quota service.
+    :param calls: look at the tasks.
     :param uuids: of the tasks.
     :param out: where it is shown.
+    :param program: whose ``task list`` shows what goes on.
     :param pause: waits for so many seconds.
     :returns: the tasks by position, as they were when they were last seen.
-    :raises ManageError: when the wait is broken off; the tasks go on.
+    :raises UserError: when the wait is broken off; the tasks go on.
     """
     seen: dict[str, QueuedTask] = {}
     left = list(uuids)
@@ -43,7 +54,7 @@ def wait_for(
             while True:
                 try:
                     found = calls.of(left)
-                except ManageError as error:
+                except UserError as error:
                     shown.say(f"{error} Still waiting.")
                     period_s = min(2 * period_s, _LONGEST_PERIOD_S)
                 else:
@@ -56,8 +67,8 @@ def wait_for(
                         break
                 pause(period_s)
         except KeyboardInterrupt:
-            raise ManageError(
-                "The wait was broken off; the tasks go on: see `hybrid-sched-manage task list`."
+            raise UserError(
+                f"The wait was broken off; the tasks go on: see `{program} task list`."
             ) from None
     return sorted(seen.values(), key=lambda task: task.position)
 

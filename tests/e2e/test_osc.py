@@ -151,7 +151,7 @@ def test_an_administrator_sees_and_sets_everything(
 
 def test_a_task_is_waited_for_and_explained(empty_cloud: Cloud, users: dict[str, User]) -> None:
     admin = users["admin"]
-    [ended] = admin.create(container("osc-short", 5), options=("--wait",))
+    [ended] = admin.create(container("osc-short", 15), options=("--wait",))
     assert ended["State"] == "done", ended
     shown = admin.json("task", "show", ended["UUID"])
     assert shown["Server"]
@@ -176,13 +176,14 @@ def test_a_host_is_drained_by_the_plan_that_was_shown(
     admin.seen("host", "list", until=lambda rows: any(row["Containers"] for row in rows))
     assert isinstance(admin.json("rebalance", "plan"), list)
     planned = admin.seen("drain", host, "--output", str(file), until=bool)
-    assert [(row["Task"], row["From"]) for row in planned] == [(shown["Server"], host)]
+    assert (shown["Server"], host) in [(row["Task"], row["From"]) for row in planned]
     assert admin.json("watchdog", "show")["Drained"] == []
     try:
-        [applied] = admin.json("rebalance", "apply", str(file))
-        assert applied["Plan"] == planned[0]["Plan"]
+        applied = admin.json("rebalance", "apply", str(file))
+        assert {row["Plan"] for row in applied} == {planned[0]["Plan"]}
         assert admin.json("watchdog", "show")["Drained"] == [host]
-        assert applied["UUID"] in [row["UUID"] for row in admin.json("move", "list")]
+        listed = {row["UUID"] for row in admin.json("move", "list")}
+        assert {row["UUID"] for row in applied} <= listed
         assert admin.refused("rebalance", "apply", str(file))
     finally:
         undone = admin.run("drain", host, "--undo")
@@ -191,7 +192,7 @@ def test_a_host_is_drained_by_the_plan_that_was_shown(
     admin.seen(
         *("move", "list", "--state", "planned", "--state", "running"), until=lambda rows: not rows
     )
-    admin.run("rebalance", "cancel", applied["Plan"])
+    assert "there is no move or plan" in admin.refused("rebalance", "cancel", planned[0]["Plan"])
     [cancelled] = admin.json("task", "cancel", task["UUID"])
     assert cancelled["UUID"] == task["UUID"]
     admin.seen("task", "list", until=lambda rows: task["UUID"] not in [row["UUID"] for row in rows])

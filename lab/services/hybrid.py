@@ -59,7 +59,7 @@ def configure(lab: Lab, watchdog: Mapping[str, object] | None = None, **quota: o
                 "settle_s": 10,
                 **(watchdog or {}),
             },
-            "migration": {"container_healthy_s": 3},
+            "migration": {"container_healthy_s": 3, "container_timeout_s": 90},
             "quota": {
                 "period_s": 2,
                 "lending": LENDING,

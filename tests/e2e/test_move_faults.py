@@ -34,7 +34,7 @@ from lab.layout import CHECKOUT, Host, Lab
 from lab.processes import ProcessTable, StepFailed
 from lab.services import hybrid
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.faults]
 
 _MOVE_TIMEOUT_S = 300
 _MEMORY_MB = 64

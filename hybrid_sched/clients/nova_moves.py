@@ -77,9 +77,15 @@ class NovaMoves:
             raise ServiceFault(f"GET {path} of compute: the answer cannot be used: {bad}") from None
 
     def migrations(self, uuid: str) -> list[GuestMigration]:
-        """List what Nova remembers of a server's migrations, the newest first."""
+        """List what Nova remembers of a server's migrations, the newest first.
+
+        Those under way alone where Nova has no list of all: where a guest is then tells how one has ended.
+        """
         path = "/os-migrations"
-        answer = get(self._service, path, {"instance_uuid": uuid}, role=_ROLE)
+        answer = get_if_there(self._service, path, {"instance_uuid": uuid}, role=_ROLE)
+        if answer is None:
+            path = f"/servers/{uuid}/migrations"
+            answer = get(self._service, path, role=_ROLE)
         try:
             entries = wire.sequence(answer.get("migrations"), "migrations", _MOST)
             read = [_migration(entry, f"migrations[{n}]") for n, entry in enumerate(entries)]

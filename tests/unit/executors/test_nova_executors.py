@@ -65,6 +65,18 @@ def test_a_guest_is_migrated_live_to_a_host_that_is_filtered(live: World) -> Non
     assert live.ledger.steps == ["asking Nova", "migrating", "done"]
 
 
+@pytest.mark.parametrize(
+    ("ends", "state", "host"),
+    [("completed", MoveState.DONE, TARGET), ("error", MoveState.FAILED, SOURCE)],
+)
+def test_the_migrations_of_a_guest_are_followed_where_nova_does_not_list_all(
+    live: World, ends: str, state: MoveState, host: str
+) -> None:
+    live.nova.lists_all, live.nova.ends = False, ends
+    live.run()
+    live.assert_ended(state, host, "active")
+
+
 def test_a_paused_guest_stays_paused(live: World) -> None:
     live.nova.add(GUEST, "paused", power=3)
     live.run()

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The watchdog against Watcher's emulators of Nova and Placement: it proposes only what they accept.
 
-They are not in this repository. ``HYBRID_WATCHER_DIR`` names a checkout of openstack/watcher, ``HYBRID_WATCHER_PYTHON`` a Python
-with ``fixtures``, ``pecan``, ``werkzeug``, ``oslo.serialization``, ``pbr`` and ``oslo.service[threading]``.
+They are not in this repository. ``HYBRID_WATCHER_DIR`` names a checkout of openstack/watcher, ``HYBRID_WATCHER_PYTHON`` a
+Python with ``fixtures``, ``pecan``, ``werkzeug``, ``oslo.serialization``, ``pbr`` and ``oslo.service[threading]``.
 
 They tell what each host has and each guest declares, carry a move out at once, and check nothing of it, so the test does: that
-the target is a host that is up, and that no host holds more than its inventories in Placement. What a guest uses, which they
+the target is up and enabled, and that no host holds more than its inventories in Placement. What a guest uses, which they
 do not tell, is in its metadata. Of what the watchdog asks they have no server groups and no list of all migrations.
 """
 
@@ -55,7 +55,7 @@ _ROUNDS = 8
 _MISSING = {"/v2.1/os-server-groups", "/v2.1/os-migrations"}
 _CLASSES = ("VCPU", "MEMORY_MB", "DISK_GB")
 HOSTS = tuple(f"compute-{n}" for n in (1, 2, 3, 4))
-DOWN = "compute-0"
+DOWN, DISABLED = "compute-0", "compute-9"
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ class Cloud:
         for name, value in {"mode": "on", "host_cooldown_s": 60.0, **options}.items():
             self.conf.set_override(name, value, group="watchdog")
         nova, placement = adapter_of(self.conf, "nova", "2.68"), placement_client(self.conf)
-        assert nova is not None and placement is not None
+        assert nova is not None
+        assert placement is not None
         self._nova, self._placement = nova, placement
         self.database = Database(f"sqlite:///{directory / 'ledger.sqlite'}")
         self.database.sync()
@@ -189,7 +190,9 @@ class Cloud:
             for server in servers:
                 if server["OS-EXT-SRV-ATTR:host"] == each["hypervisor_hostname"]:
                     has = server["flavor"]
-                    held.update(dict(zip(_CLASSES, (has["vcpus"], has["ram"], has["disk"]))))
+                    held.update(
+                        dict(zip(_CLASSES, (has["vcpus"], has["ram"], has["disk"]), strict=True))
+                    )
             may = self.inventories(each["id"])
             assert all(held[name] <= may[name] for name in _CLASSES), (each, held, may)
 
@@ -204,8 +207,11 @@ class Cloud:
         last = {names[move.decision.task]: move.decision.target for move in done}
         where = self.where()
         assert {name: where[name] for name in last} == last
-        up = {each["hypervisor_hostname"] for each in self.hypervisors() if each["state"] == "up"}
-        assert {move.decision.target for move in done} <= up
+        assert {move.decision.target for move in done} <= {
+            each["hypervisor_hostname"]
+            for each in self.hypervisors()
+            if (each["state"], each["status"]) == ("up", "enabled")
+        }
 
         asked = self.requests()
         changes = [each for each in asked if each["method"] != "GET"]
@@ -271,8 +277,9 @@ def _topology(guests: Sequence[Guest]) -> dict[str, Any]:
             **{"hostname": host, "uuid": f"00000000-0000-4000-8000-{n:012}", "vcpus": 10},
             **{"memory": 16_384, "vcpu_ratio": _RATIO, "memory_mb_reserved": 512},
             "state": "down" if host == DOWN else "up",
+            "status": "disabled" if host == DISABLED else "enabled",
         }
-        for n, host in enumerate((DOWN, *HOSTS))
+        for n, host in enumerate((DOWN, *HOSTS, DISABLED))
     ]
     servers = [
         {
@@ -338,7 +345,8 @@ def test_a_host_is_drained_and_no_guest_is_lost(emulated: Emulated) -> None:
     cloud.periods(12)
     assert len(cloud.check("drain")) == len(guests)
     where = cloud.where()
-    assert len(where) == 6 and "compute-1" not in where.values()
+    assert len(where) == len(guests) + 1
+    assert "compute-1" not in where.values()
 
 
 def test_a_host_that_holds_little_is_emptied(emulated: Emulated) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Watcher's own emulators of Nova and Placement on free ports of this machine, unchanged, as a program for one test.
 
-It is run with ``python watcher_emulators.py CHECKOUT TOPOLOGY REQUESTS`` by the Python that has what they need, prints the ports
-of both as JSON, and goes on until its standard input ends. REQUESTS is a file that gets a line of JSON for each request.
+It is run with ``python watcher_emulators.py CHECKOUT TOPOLOGY REQUESTS`` by the Python that has what they need, prints the
+ports of both as JSON, and goes on until its standard input ends. REQUESTS is a file that gets a line of JSON for each request.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Noted:
                 "query": environ["QUERY_STRING"],
                 "body": json.loads(body) if body else None,
                 "version": environ.get("HTTP_OPENSTACK_API_VERSION", ""),
-                "status": int(status.split()[0]),
+                "status": int(status.split(maxsplit=1)[0]),
             }
             with REQUESTS.open("a") as file:
                 file.write(json.dumps(noted) + "\n")
@@ -61,7 +61,8 @@ def main() -> None:
         server = serving.make_server("127.0.0.1", 0, Noted(name, emulator.app))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         ports[name] = server.port
-    print(json.dumps(ports), flush=True)
+    sys.stdout.write(json.dumps(ports) + "\n")
+    sys.stdout.flush()
     sys.stdin.read()
 
 

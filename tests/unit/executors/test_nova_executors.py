@@ -287,3 +287,18 @@ def test_groups_that_may_not_be_looked_at_are_no_answer(wire: requests_mock.Mock
     wire.get("http://compute/os-server-groups", status_code=403, text="policy")
     with pytest.raises(MoveUnavailable, match="role admin"):
         NovaLive(conf(), nova.client()).apart()
+
+
+def test_hosts_that_are_disabled_or_down_take_no_guest(wire: requests_mock.Mocker) -> None:
+    nova = FakeNova(wire)
+    states = [("a", "enabled", "up"), ("b", "disabled", "up"), ("c", "enabled", "down")]
+    services = [{"host": host, "status": status, "state": state} for host, status, state in states]
+    wire.get("http://compute/os-services?binary=nova-compute", json={"services": services})
+    told = NovaLive(conf(), nova.client()).closed()
+    assert told == {"b": "its nova-compute is disabled", "c": "its nova-compute is down"}
+    wire.get("http://compute/os-services", status_code=403, text="policy")
+    with pytest.raises(MoveUnavailable, match="role admin"):
+        NovaLive(conf(), nova.client()).closed()
+    wire.get("http://compute/os-services", json={"services": [{"host": "a"}]})
+    with pytest.raises(MoveUnavailable, match="status"):
+        NovaLive(conf(), nova.client()).closed()

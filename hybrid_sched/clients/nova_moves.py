@@ -21,6 +21,8 @@ POWER_RUNNING, POWER_PAUSED, POWER_SHUTDOWN = 1, 3, 4
 _ROLE = "the role admin, or policies of Nova that let the user migrate servers to a host"
 _LONGEST = 255
 _MOST = 1000
+_MOST_HOSTS = 100_000
+_COMPUTE = "nova-compute"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,15 @@ class NovaMoves:
             raise ServiceFault(f"GET {path} of compute: the answer cannot be used: {bad}") from None
 
     def migrations(self, uuid: str) -> list[GuestMigration]:
-        """List what Nova remembers of a server's migrations, the newest first."""
+        """List what Nova remembers of a server's migrations, the newest first.
+
+        Those under way alone where Nova has no list of all: where a guest is then tells how one has ended.
+        """
         path = "/os-migrations"
-        answer = get(self._service, path, {"instance_uuid": uuid}, role=_ROLE)
+        answer = get_if_there(self._service, path, {"instance_uuid": uuid}, role=_ROLE)
+        if answer is None:
+            path = f"/servers/{uuid}/migrations"
+            answer = get(self._service, path, role=_ROLE)
         try:
             entries = wire.sequence(answer.get("migrations"), "migrations", _MOST)
             read = [_migration(entry, f"migrations[{n}]") for n, entry in enumerate(entries)]
@@ -89,7 +97,8 @@ class NovaMoves:
 
     def apart(self) -> list[frozenset[str]]:
         """List the members of each server group of which a host may have one at most (policy ``anti-affinity``)."""
-        path, groups = "/os-server-groups", []
+        path = "/os-server-groups"
+        groups: list[frozenset[str]] = []
         query = {"all_projects": "true", "limit": str(_MOST)}
         while True:
             answer = get(self._service, path, {**query, "offset": str(len(groups))}, role=_ROLE)
@@ -102,6 +111,28 @@ class NovaMoves:
                 ) from None
             if len(entries) < _MOST:
                 return [group for group in groups if len(group) > 1]
+
+    def closed(self) -> dict[str, str]:
+        """Tell the hosts whose nova-compute is disabled or down, with which of both as a phrase."""
+        path = "/os-services"
+        found: dict[str, str] = {}
+        answer = get(self._service, path, {"binary": _COMPUTE}, role=_ROLE)
+        try:
+            for n, entry in enumerate(
+                wire.sequence(answer.get("services"), "services", _MOST_HOSTS)
+            ):
+                fields = wire.mapping(entry, f"services[{n}]")
+                host, status, state = (
+                    wire.text(fields.get(key), f"services[{n}].{key}", _LONGEST)
+                    for key in ("host", "status", "state")
+                )
+                if status != "enabled":
+                    found[host] = f"its {_COMPUTE} is {status}"
+                elif state != "up":
+                    found[host] = f"its {_COMPUTE} is {state}"
+        except wire.BadMessage as bad:
+            raise ServiceFault(f"GET {path} of compute: the answer cannot be used: {bad}") from None
+        return found
 
     def live_migrate(self, uuid: str, host: str) -> None:
         """Ask for a live migration to a host, which every filter of the scheduler has to let pass."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 
 from oslo_config import cfg
@@ -50,6 +50,14 @@ class NovaExecutor(MigrationExecutor):
         try:
             with asking():
                 return self._nova.apart()
+        except Refused as refused:
+            raise MoveUnavailable(str(refused)) from None
+
+    def closed(self) -> Mapping[str, str]:
+        """Give the hosts whose nova-compute is disabled or down: Nova's scheduler lets no guest go there."""
+        try:
+            with asking():
+                return self._nova.closed()
         except Refused as refused:
             raise MoveUnavailable(str(refused)) from None
 

@@ -87,6 +87,13 @@ class MigrationExecutor(ABC):
         """
         return ()
 
+    def closed(self) -> Mapping[str, str]:
+        """Give the hosts on which the service puts no task now, each with why as a phrase; asked for once a period.
+
+        :raises MoveUnavailable: when a service does not answer; what was told before goes on to count.
+        """
+        return {}
+
     @abstractmethod
     def advance(self, move: MoveRecord) -> Step:
         """Do the next step.

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from oslo_config import cfg
 from oslo_log import log
@@ -17,6 +18,8 @@ LOG = log.getLogger(__name__)
 
 NAMESPACE = "hybrid_sched.migration.executor"
 DRY_RUN = "dry_run"
+
+_Told = TypeVar("_Told")
 
 Make = Callable[[str, cfg.ConfigOpts], MigrationExecutor]
 
@@ -42,7 +45,8 @@ class Executors:
         self._conf = conf
         self._make = make
         self._made: dict[str, MigrationExecutor] = {}
-        self._apart: dict[str, tuple[frozenset[str], ...]] = {}
+        self._apart: dict[str, Sequence[frozenset[str]]] = {}
+        self._closed: dict[str, Mapping[str, str]] = {}
         self._said: dict[str, str] = {}
 
     def get(self, name: str) -> MigrationExecutor | None:
@@ -84,14 +88,37 @@ class Executors:
 
         A service that does not answer is taken to say what it said last.
         """
-        names = sorted(set(self.by_framework().values()))
-        for name in names:
-            try:
-                self._apart[name] = tuple(self._made[name].apart())
-                self._said.pop(f"{name} apart", None)
-            except MoveUnavailable as fault:
-                self._say(f"{name} apart", f"Groups of tasks that have to be apart: {fault}")
-        return tuple(group for name in names for group in self._apart.get(name, ()))
+        what = "Groups of tasks that have to be apart"
+        return tuple(
+            group
+            for name in sorted(set(self.by_framework().values()))
+            for group in self._newest(name, what, self._apart, self._made[name].apart) or ()
+        )
+
+    def closed(self) -> dict[tuple[str, str], str]:
+        """Give the hosts that take no more tasks, by framework and host, each with why as a phrase.
+
+        A service that does not answer is taken to say what it said last.
+        """
+        what = "Hosts that take no more tasks"
+        return {
+            (framework, host): why
+            for framework, name in self.by_framework().items()
+            for host, why in (
+                self._newest(name, what, self._closed, self._made[name].closed) or {}
+            ).items()
+        }
+
+    def _newest(
+        self, name: str, what: str, told: dict[str, _Told], ask: Callable[[], _Told]
+    ) -> _Told | None:
+        """Give what an executor tells, or told last; None when it has told nothing yet."""
+        try:
+            told[name] = ask()
+            self._said.pop(f"{name}: {what}", None)
+        except MoveUnavailable as fault:
+            self._say(f"{name}: {what}", f"{what}: {fault}")
+        return told.get(name)
 
     def _say(self, about: str, text: str) -> None:
         # Said once for each reason, not each period.

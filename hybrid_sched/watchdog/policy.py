@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from oslo_config import cfg
@@ -64,12 +64,14 @@ class LivePolicy:
         self._situations = Situations(conf, cluster, clock_s)
         self._parameters = Parameters()
         self._apart: tuple[frozenset[str], ...] = ()
+        self._closed: Mapping[tuple[str, str], str] = {}
         self._said = ""
 
     def observe(self) -> None:
-        """Take in the reports of a period, and which tasks have to be apart."""
+        """Take in the reports of a period, which tasks have to be apart, and which hosts take none."""
         self._situations.observe(self._newest_parameters())
         self._apart = self._executors.apart()
+        self._closed = self._executors.closed()
 
     def situation(self) -> Situation:
         """Give the cluster as it is now.
@@ -93,6 +95,7 @@ class LivePolicy:
             movers=self._executors.by_framework(),
             excluded=frozenset(options.excluded) | _failing(known, now_s - options.failure_pause_s),
             apart=self._apart,
+            closed=self._closed,
         )
         return self._situations.now(parameters, around)
 

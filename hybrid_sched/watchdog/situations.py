@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from oslo_config import cfg
@@ -55,6 +55,7 @@ class Surroundings:
     :param movers: frameworks whose tasks can be moved.
     :param excluded: uuids of tasks that are not moved now.
     :param apart: groups of uuids of which no two may share a host.
+    :param closed: why a host takes no more tasks of a framework, by framework and host.
     """
 
     moves: Sequence[MoveRecord]
@@ -62,6 +63,7 @@ class Surroundings:
     movers: Collection[str]
     excluded: frozenset[str] = frozenset()
     apart: tuple[frozenset[str], ...] = ()
+    closed: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 class Situations:
@@ -113,6 +115,7 @@ class Situations:
             ),
             excluded=surroundings.excluded,
             apart=surroundings.apart,
+            closed=surroundings.closed,
             drained=surroundings.drained,
             named=frozenset(task.uuid for tasks in named for task in tasks),
         )

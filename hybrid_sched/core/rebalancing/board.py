@@ -117,7 +117,8 @@ class Board:
             return "it belongs to another pool"
         if not self._restraint.keeps_apart(resident.task.uuid, self._places[host].present):
             return "it has a task that must be apart from this one"
-        return self._restraint.of_target(host)
+        closed = self.situation.closed.get((resident.task.framework, host))
+        return closed or self._restraint.of_target(host)
 
     def judged(self, resident: Resident, hosts: Sequence[str]) -> Verdict:
         """Give what the schedulers' own gate says of hosts for a task that moves."""

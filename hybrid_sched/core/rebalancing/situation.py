@@ -25,6 +25,7 @@ class Situation:
     :param moves: the ledger: all in flight, and those that ended within the longest cooldown.
     :param excluded: uuids of tasks that are never moved, such as the one in which the mover itself runs.
     :param apart: groups of uuids of which no two may share a host (anti-affinity).
+    :param closed: why, as a phrase, a host takes no more tasks of a framework, by framework and host.
     :param drained: names of hosts that are to be emptied.
     :param named: uuids of tasks that the reclaim ladder names to be moved before others.
     """
@@ -37,5 +38,6 @@ class Situation:
     moves: tuple[Move, ...] = ()
     excluded: frozenset[str] = frozenset()
     apart: tuple[frozenset[str], ...] = ()
+    closed: Mapping[tuple[str, str], str] = field(default_factory=dict)
     drained: frozenset[str] = frozenset()
     named: frozenset[str] = frozenset()

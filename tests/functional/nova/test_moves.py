@@ -128,3 +128,15 @@ class MovesTest(integrated_helpers.ProviderUsageBaseTestCase):
         move = self.go_on(executor, replace(move, cancelling=True))
         assert move.state is MoveState.CANCELLED, move.text
         assert self.where(guest) == ("one", "SHUTOFF")
+
+    def test_a_host_that_is_disabled_or_down_is_told_and_takes_no_guest(self) -> None:
+        assert self.moves.closed() == {}
+        [two] = self.admin_api.get_services(host="two", binary="nova-compute")
+        self.admin_api.put_service(two["id"], {"status": "disabled"})
+        assert self.moves.closed() == {"two": "its nova-compute is disabled"}
+        guest = self.guest()
+        _, move = self.run_move(NovaLive, guest)
+        assert move.state is MoveState.FAILED, move.text
+        assert self.where(guest) == ("one", "ACTIVE")
+        self.admin_api.put_service(two["id"], {"status": "enabled", "forced_down": True})
+        assert self.moves.closed() == {"two": "its nova-compute is down"}

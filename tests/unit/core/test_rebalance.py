@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from watched import PERIOD_S, Guest, reading_of, watch
 
-from hybrid_sched.core.cluster import CONTAINER
+from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.core.rebalance import decide, recheck
 from hybrid_sched.core.rebalancing.balance import Balance
 from hybrid_sched.core.rebalancing.board import Board
@@ -119,6 +119,11 @@ def test_the_schedulers_gate_refuses_targets_that_are_full_by_declaration():
 def test_groups_are_kept_apart():
     apart = (frozenset({"big", "b1"}),)
     assert moves_of(watch(TASKS, apart=apart)) == [("big", "a", "c")]
+
+
+def test_a_host_that_takes_no_more_guests_takes_containers_still():
+    assert moves_of(watch(TASKS, closed={(HYPERVISOR, "b"): "it is closed"})) == [("big", "a", "c")]
+    assert moves_of(watch(TASKS, closed={(CONTAINER, "b"): "it is closed"})) == [("big", "a", "b")]
 
 
 def test_a_task_and_a_host_rest_after_a_move_and_a_failed_one_is_forgotten():

@@ -28,6 +28,8 @@ class FakeNova:
         self.asked: list[Any] = []
         self.ends = "completed"
         self.lost = ""
+        #: Whether it lists all migrations, and not those under way alone.
+        self.lists_all = True
         #: Whether it lets nobody look at a guest.
         self.refuses = False
         self.aims: dict[str, str] = {}
@@ -36,6 +38,7 @@ class FakeNova:
         self.groups: list[dict[str, Any]] = []
         wire.get(f"{root}/os-migrations", json=self._list)
         wire.get(f"{root}/os-server-groups", json=self._list_groups)
+        wire.get(re.compile(rf"^{root}/servers/[^/]+/migrations$"), json=self._list_under_way)
         wire.get(re.compile(rf"^{root}/servers/[^/]+$"), json=self._show)
         wire.post(re.compile(rf"^{root}/servers/[^/]+/action$"), json=self._act)
         wire.delete(re.compile(rf"^{root}/servers/[^/]+/migrations/"), json=self._abort)
@@ -116,10 +119,22 @@ class FakeNova:
             guest["OS-EXT-SRV-ATTR:host"] = target
         guest["OS-EXT-STS:vm_state"] = vm_state
 
-    def _list(self, request: Any, _context: Any) -> Any:
+    def _list(self, request: Any, context: Any) -> Any:
+        if not self.lists_all:
+            return _refused(context, 404)
         [uuid] = request.qs["instance_uuid"]
+        return self._of(uuid, under_way=False)
+
+    def _list_under_way(self, request: Any, _context: Any) -> Any:
+        return self._of(request.path.split("/")[2], under_way=True)
+
+    def _of(self, uuid: str, *, under_way: bool) -> dict[str, Any]:
         mine = [each for each in self.migrations if each["instance_uuid"] == uuid]
-        return {"migrations": mine[::-1]}
+        return {
+            "migrations": [
+                each for each in mine[::-1] if not under_way or each["status"] in _ABORTABLE
+            ]
+        }
 
     def _show(self, request: Any, context: Any) -> Any:
         if self.refuses:

@@ -65,6 +65,18 @@ def test_a_guest_is_migrated_live_to_a_host_that_is_filtered(live: World) -> Non
     assert live.ledger.steps == ["asking Nova", "migrating", "done"]
 
 
+@pytest.mark.parametrize(
+    ("ends", "state", "host"),
+    [("completed", MoveState.DONE, TARGET), ("error", MoveState.FAILED, SOURCE)],
+)
+def test_the_migrations_of_a_guest_are_followed_where_nova_does_not_list_all(
+    live: World, ends: str, state: MoveState, host: str
+) -> None:
+    live.nova.lists_all, live.nova.ends = False, ends
+    live.run()
+    live.assert_ended(state, host, "active")
+
+
 def test_a_paused_guest_stays_paused(live: World) -> None:
     live.nova.add(GUEST, "paused", power=3)
     live.run()
@@ -275,3 +287,18 @@ def test_groups_that_may_not_be_looked_at_are_no_answer(wire: requests_mock.Mock
     wire.get("http://compute/os-server-groups", status_code=403, text="policy")
     with pytest.raises(MoveUnavailable, match="role admin"):
         NovaLive(conf(), nova.client()).apart()
+
+
+def test_hosts_that_are_disabled_or_down_take_no_guest(wire: requests_mock.Mocker) -> None:
+    nova = FakeNova(wire)
+    states = [("a", "enabled", "up"), ("b", "disabled", "up"), ("c", "enabled", "down")]
+    services = [{"host": host, "status": status, "state": state} for host, status, state in states]
+    wire.get("http://compute/os-services?binary=nova-compute", json={"services": services})
+    told = NovaLive(conf(), nova.client()).closed()
+    assert told == {"b": "its nova-compute is disabled", "c": "its nova-compute is down"}
+    wire.get("http://compute/os-services", status_code=403, text="policy")
+    with pytest.raises(MoveUnavailable, match="role admin"):
+        NovaLive(conf(), nova.client()).closed()
+    wire.get("http://compute/os-services", json={"services": [{"host": "a"}]})
+    with pytest.raises(MoveUnavailable, match="status"):
+        NovaLive(conf(), nova.client()).closed()

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -67,6 +67,11 @@ class Relocator(MigrationExecutor):
         if isinstance(self._world.apart, Exception):
             raise self._world.apart
         return self._world.apart
+
+    def closed(self) -> Mapping[str, str]:
+        if isinstance(self._world.closed, Exception):
+            raise self._world.closed
+        return self._world.closed
 
     def advance(self, move: MoveRecord) -> Step:
         self._world.meet("step before")
@@ -151,6 +156,7 @@ class World:
         self.refusals: list[str] = []
         self.faults: list[Exception] = []
         self.apart: Sequence[frozenset[str]] | Exception = ()
+        self.closed: Mapping[str, str] | Exception = {}
         #: How often each move has started its task on the target.
         self.moved: Counter[str] = Counter()
         self.wait_s = 0.0

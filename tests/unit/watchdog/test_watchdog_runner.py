@@ -265,6 +265,38 @@ def test_groups_of_tasks_stay_apart_though_their_service_does_not_answer_for_a_w
     assert caplog.text.count("have to be apart: Nova does not answer.") == 1
 
 
+def test_nothing_goes_to_a_host_on_which_its_service_puts_no_task(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.closed = {"b": "its nova-compute is disabled"}
+    world.period()
+    world.closed = MoveUnavailable("Nova does not answer.")
+    for _ in range(2):
+        world.period()
+    assert world.one().decision.target == "c"
+    assert caplog.text.count("take no more tasks: Nova does not answer.") == 1
+
+
+def test_and_it_is_said_when_no_other_is_left(world: World) -> None:
+    world.closed = dict.fromkeys(("b", "c"), "its nova-compute is disabled")
+    for _ in range(3):
+        world.period()
+    assert world.ledger() == []
+    [alone] = world.runner.left_alone
+    assert "b, c: its nova-compute is disabled" in alone.reason
+
+
+def test_a_decision_whose_target_is_closed_by_then_is_not_begun(world: World) -> None:
+    world.set(mode="off")
+    for _ in range(2):
+        world.period()
+    world.orders.apply(world.orders.plan().id)
+    world.closed = {world.one().decision.target: "its nova-compute is down"}
+    world.period()
+    assert world.one().state is MoveState.CANCELLED
+    assert world.moved == {}
+
+
 def test_moves_are_counted_for_prometheus(world: World) -> None:
     registry = CollectorRegistry()
     registry.register(WatchdogCollector(world.runner))

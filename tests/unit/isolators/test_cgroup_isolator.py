@@ -170,7 +170,7 @@ def test_version_1_is_written_and_read_back(host: Host) -> None:
     isolator = host.isolator()
     isolator.hold("one", _LIMITS, _ASPECTS)
     own = f"docker/{_ID}"
-    assert host.text(f"cpu/{own}/cpu.cfs_quota_us") == "150000"
+    assert host.text(f"cpu/{own}/cpu.cfs_quota_us") == "30000"
     assert host.text(f"cpuset/{own}/cpuset.cpus") == "1,2"
     assert host.text(f"memory/{own}/memory.limit_in_bytes") == str(256 * 2**20)
     assert host.text(f"memory/{own}/memory.memsw.limit_in_bytes") == str(256 * 2**20)
@@ -185,7 +185,7 @@ def test_version_2_is_written_and_read_back(host: Host) -> None:
     isolator = host.isolator()
     isolator.hold("one", _LIMITS, _ASPECTS - {Aspect.DISK_WRITE})
     own = f"docker/{_ID}"
-    assert host.text(f"{own}/cpu.max") == "150000 100000"
+    assert host.text(f"{own}/cpu.max") == "30000 20000"
     assert host.text(f"{own}/cpuset.cpus") == "1,2"
     assert host.text(f"{own}/memory.max") == str(256 * 2**20)
     assert host.text(f"{own}/memory.swap.max") == "0"

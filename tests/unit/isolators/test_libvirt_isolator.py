@@ -279,9 +279,9 @@ def test_a_quota_is_split_over_the_virtual_cpus_and_all_of_them_is_none(
     domain = FakeDomain("a")
     isolator = made(domain)
     isolator.hold("a", Limits(cpu_quota=Fraction(3, 2)), {Aspect.CPU_QUOTA})
-    assert (domain.scheduler["vcpu_quota"], domain.scheduler["vcpu_period"]) == (75_000, 100_000)
+    assert (domain.scheduler["vcpu_quota"], domain.scheduler["vcpu_period"]) == (15_000, 20_000)
     for cores in (2, 3):
-        domain.scheduler["vcpu_quota"] = 75_000
+        domain.scheduler["vcpu_quota"] = 15_000
         isolator.hold("a", Limits(cpu_quota=cores), {Aspect.CPU_QUOTA})
         assert domain.scheduler["vcpu_quota"] == -1
         assert isolator.read()["a"].cpu_quota == 2

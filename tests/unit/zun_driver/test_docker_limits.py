@@ -21,8 +21,8 @@ def test_each_field_is_in_the_words_of_docker() -> None:
     declared = Declaration(cpus=Fraction(3, 2), memory_mb=256, cpu_percent=50, disk_read_bps=4096)
     limits = DockerLimits(declared)
     of_update = {
-        "cpu_period": 100_000,
-        "cpu_quota": 75_000,
+        "cpu_period": 20_000,
+        "cpu_quota": 15_000,
         "cpu_shares": 1536,
         "mem_limit": "256m",
         "memswap_limit": "256m",

@@ -173,7 +173,9 @@ def _faults_of(service: adapter.Adapter, asked: str, role: str) -> Iterator[None
     except (exceptions.Unauthorized, exceptions.Forbidden) as error:
         status = error.http_status
         raise ServiceFault(
-            f"{asked} was refused ({status}): it needs {role}", status, _shown(error)
+            f"{asked} was refused ({status}): it needs {role}; it says: {_shown(error)}",
+            status,
+            _shown(error),
         ) from None
     except exceptions.CatalogException as error:
         # The catalog comes with the token: one from before the service was registered would stay in use until it expires.

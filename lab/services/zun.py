@@ -49,6 +49,7 @@ def _common(lab: Lab) -> dict[str, dict[str, object]]:
         "database": {"connection": lab.database_url("zun")},
         "keystone_authtoken": dict(token_check(lab, "zun")),
         "keystone_auth": dict(service_account(lab, "zun")),
+        "oslo_policy": {"policy_file": lab.config("zun", "policy.yaml")},
         "scheduler": _scheduling(lab),
         "network": {"driver": "kuryr", "driver_name": "kuryr"},
         "compute": {
@@ -84,6 +85,10 @@ def configure(lab: Lab) -> None:
     """Write the configuration of the API."""
     shutil.copy(share_folder("zun", "api-paste.ini"), lab.config("zun", "api-paste.ini"))
     ini.write(lab.config("zun", "zun.conf"), _common(lab))
+    # The lab has no registry from which a member's container could be pulled.
+    lab.config("zun", "policy.yaml").write_text(
+        '"container:create:image_pull_policy": "is_admin:True or project_id:%(project_id)s"\n'
+    )
 
 
 def configure_compute(lab: Lab, host: Host) -> None:

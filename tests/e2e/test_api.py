@@ -26,13 +26,14 @@ _ENDED = {"done", "failed", "cancelled"}
 _GUEST = {
     "name": "api-guest",
     "stop_after": "5s",
-    "server": {"flavor": "lab.tiny", "image": GUEST_IMAGE, "networks": [NETWORK]},
+    "server": {"flavor": "api-disk", "image": GUEST_IMAGE, "networks": [NETWORK]},
 }
 _CONTAINER = {
     "name": "api-container",
     "stop_after": "5s",
     "container": {
         "image": "lab/busybox:1",
+        "image_pull_policy": "never",
         "command": ["sleep", "600"],
         "cpu": 1,
         "memory_mb": 128,
@@ -99,6 +100,14 @@ def make_tenant(cloud: Cloud) -> Iterator[Callable[[], Tenant]]:
         delete(uuid)
 
 
+@pytest.fixture
+def flavor(cloud: Cloud) -> Iterator[None]:
+    """Make one with a disk: Nova lets members boot from no other image."""
+    made = cloud.sdk.compute.create_flavor(name="api-disk", vcpus=1, ram=128, disk=1)
+    yield
+    cloud.sdk.compute.delete_flavor(made)
+
+
 def rows(asks: adapter.Adapter, path: str, name: str) -> list[dict[str, Any]]:
     answer = asks.get(path)
     assert answer.status_code == 200, answer.text
@@ -151,6 +160,7 @@ def test_a_member_of_a_project_does_not_see_how_the_cloud_is_shared(
     )
 
 
+@pytest.mark.usefixtures("flavor")
 def test_tasks_of_a_member_run_in_its_project_and_are_seen_by_it_alone(
     admin: adapter.Adapter, cloud: Cloud, make_tenant: Callable[[], Tenant]
 ) -> None:

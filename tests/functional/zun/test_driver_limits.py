@@ -59,8 +59,8 @@ class LimitsTest(DriverTest):
 
     def test_docker_shows_what_is_declared(self) -> None:
         cases = (
-            (2.0, "64", {}, (200_000, 100_000), 2048),
-            (1.5, "128", {"hybrid:cpu_percent": "50"}, (75_000, 100_000), 1536),
+            (2.0, "64", {}, (40_000, 20_000), 2048),
+            (1.5, "128", {"hybrid:cpu_percent": "50"}, (15_000, 20_000), 1536),
             # Three thousandths of a core: the kernel takes no quota so small of the usual period.
             (0.01, "64", {"hybrid:cpu_percent": "30"}, (1_002, 334_000), 10),
         )
@@ -95,7 +95,7 @@ class LimitsTest(DriverTest):
             f"{disk} rbps=max wbps={2 * MIB} riops=max wiops=max",
         }
         quota = self.dockerd.kernel_limit(docker_id, ("cpu", "cpu.cfs_quota_us"), ("", "cpu.max"))
-        assert quota.split()[0] == "50000"
+        assert quota.split()[0] == "10000"
         statistics = self.dockerd.client.stats(docker_id, stream=False, one_shot=True)
         assert statistics["memory_stats"]["limit"] == 64 * MIB
 
@@ -108,7 +108,7 @@ class LimitsTest(DriverTest):
             self.driver.update(self.context, container)
             container.save(self.context)
         config = self.config(container)
-        assert (config["CpuQuota"], config["CpuPeriod"]) == (150_000, 100_000)
+        assert (config["CpuQuota"], config["CpuPeriod"]) == (30_000, 20_000)
         assert (config["CpuShares"], config["Memory"]) == (3072, 96 * MIB)
         assert config["MemorySwap"] == self.swap_limit(96)
         assert config["BlkioDeviceReadBps"] == [{"Path": self.disk, "Rate": MIB}]

@@ -57,6 +57,8 @@ def configure(lab: Lab, watchdog: Mapping[str, object] | None = None, **quota: o
                 "short_half_life_s": 10,
                 "long_half_life_s": 30,
                 "settle_s": 10,
+                # The kernel tells one pressure for all hosts of the lab, and for what else the machine does.
+                "stall_limits": "vcpu:1,memory_mb:1,disk_read_bps:1,disk_write_bps:1",
                 **(watchdog or {}),
             },
             "migration": {"container_healthy_s": 3, "container_timeout_s": 90},

@@ -37,8 +37,6 @@ _COOLDOWN_S = 900
 _WATCHDOG = {
     "mode": "on",
     "period_s": _PERIOD_S,
-    # The kernel tells one pressure for all hosts of the lab.
-    "stall_limits": "vcpu:1,memory_mb:1,disk_read_bps:1,disk_write_bps:1",
     "short_half_life_s": 2,
     "long_half_life_s": 10,
     "deviations": 0,

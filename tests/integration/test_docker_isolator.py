@@ -75,14 +75,14 @@ def expected(kernel_files: dict[str, str]) -> dict[str, str]:
     """Give what the files hold under ``_LIMITS``; version 2 has ``cpu.max``."""
     if "cpu.max" in kernel_files:
         return {
-            "cpu.max": "33333 99999",
+            "cpu.max": "6667 20001",
             "cpuset.cpus": "0",
             "memory.max": str(96 * _MIB),
             "memory.low": str(48 * _MIB),
         }
     return {
-        "cpu.cfs_quota_us": "33333",
-        "cpu.cfs_period_us": "99999",
+        "cpu.cfs_quota_us": "6667",
+        "cpu.cfs_period_us": "20001",
         "cpu.shares": "2048",
         "cpuset.cpus": "0",
         "memory.limit_in_bytes": str(96 * _MIB),
@@ -161,7 +161,7 @@ def test_a_container_made_with_a_number_of_cpus_takes_a_quota(
     isolator.hold(task, Limits(cpu_quota=Fraction(1, 4)), {Aspect.CPU_QUOTA})
     assert isolator.read()[task].cpu_quota == Fraction(1, 4)
     files = kernel(dockerd, container)
-    assert "25000" in files.get("cpu.cfs_quota_us", files.get("cpu.max", ""))
+    assert "5000" in files.get("cpu.cfs_quota_us", files.get("cpu.max", ""))
     isolator.hold(task, Limits(), {Aspect.CPU_QUOTA})
     assert isolator.read()[task].cpu_quota == len(os.sched_getaffinity(0))
 

@@ -74,9 +74,9 @@ def test_each_limit_takes_effect_is_read_back_and_is_taken_away(host: Host) -> N
         "cpu.shares": "683",
         "memory.soft_limit_in_bytes": str(100 * 2**20),
         # A sixth of a core for each of two.
-        "vcpu0/cpu.cfs_quota_us": "16667",
-        "vcpu0/cpu.cfs_period_us": "100002",
-        "vcpu1/cpu.cfs_quota_us": "16667",
+        "vcpu0/cpu.cfs_quota_us": "3333",
+        "vcpu0/cpu.cfs_period_us": "19998",
+        "vcpu1/cpu.cfs_quota_us": "3333",
         "vcpu0/cpuset.cpus": "1",
         "vcpu1/cpuset.cpus": "1",
         "emulator/cpuset.cpus": "1",

@@ -139,7 +139,7 @@ class LimitsTest(DriverTest):
         container.cpu = 2.0
         self.driver.update(self.context, container)
         config = self.config(container)
-        assert (config["CpuQuota"], config["MemorySwap"]) == (200_000, self.swap_limit(64))
+        assert (config["CpuQuota"], config["MemorySwap"]) == (40_000, self.swap_limit(64))
 
     def test_a_bad_declaration_fails_the_create_with_a_sentence(self) -> None:
         labels = {"hybrid:cpu_percent": "50%s", "hybrid:disk_read_bps": "fast"}
@@ -203,7 +203,7 @@ class LimitsTest(DriverTest):
             self.context, capsule, IMAGE_OF_ZUN, wanted_networks(), {}
         )
         configs = [self.config(each) for each in capsule.containers]
-        assert [each["CpuQuota"] for each in configs] == [50_000, 25_000]
+        assert [each["CpuQuota"] for each in configs] == [10_000, 5_000]
         assert [each["Memory"] for each in configs] == [64 * MIB] * 2
         half = [{"Path": self.disk, "Rate": 4 * MIB}]
         assert [each["BlkioDeviceWriteBps"] for each in configs] == [half] * 2

@@ -81,7 +81,7 @@ class Load:
 
 _CPU = Load("vcpu", "cpu_cores", os.cpu_count() or 2, 0.4, 0.38, "/cgi-bin/burn", _BURN, _BURN)
 _MEMORY = Load(
-    "memory_mb", "memory_used_mb", 3584, 0.37, 0.34, "/cgi-bin/fill?400", _hold(650), _hold(450)
+    "memory_mb", "memory_used_mb", 3584, 0.37, 0.34, "/cgi-bin/fill?400", _hold(650), _hold(350)
 )
 
 

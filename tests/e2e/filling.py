@@ -57,9 +57,16 @@ class Filling:
         return True
 
     def delete_container(self, uuid: str) -> None:
-        """Delete a container, and wait until the engine knows."""
+        """Delete a container, and wait until Placement has its claim back and the engine knows."""
         self.cloud.delete_container(uuid)
         self.containers.remove(uuid)
+        # Its host's agent may miss it before Zun gives its claim back.
+        claims = f"/allocations/{uuid}"
+        wait_for(
+            lambda: self.cloud.placement.get(claims).json()["allocations"],
+            lambda left: not left,
+            60,
+        )
         self._wait_until_counted()
 
     def framework(self, name: str) -> dict[str, Any]:

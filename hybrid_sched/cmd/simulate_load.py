@@ -62,13 +62,6 @@ def add_parameters(command: Any) -> None:
     )
 
 
-def add_format(command: Any) -> None:
-    """Add the option that says how the output looks."""
-    command.add_argument(
-        "-f", "--format", choices=("table", "json", "csv"), default="table", help="of the output"
-    )
-
-
 def shapes_of(options: argparse.Namespace, shapes: Shapes) -> Shapes:
     """Give what hosts and guests are like, as the options say.
 
@@ -134,8 +127,3 @@ def parameters_of(settings: Sequence[str], defaults: Parameters) -> Parameters:
 def stepper(progress: Progress, task: Any) -> Callable[[], None]:
     """Give what advances a task of a progress bar by one."""
     return lambda: progress.advance(task)
-
-
-def rounded(value: Any) -> Any:
-    """Give a figure with four digits."""
-    return round(value, 4) if isinstance(value, float) else value

@@ -4,12 +4,9 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import re
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -19,15 +16,14 @@ from rich.table import Table
 
 from hybrid_sched import loading
 from hybrid_sched.cmd.simulate_load import (
-    add_format,
     add_load,
     add_parameters,
     add_shapes,
     parameters_of,
-    rounded,
     shapes_of,
     stepper,
 )
+from hybrid_sched.cmd.simulate_output import Rows, add_format, rows_of, shown, write
 from hybrid_sched.core.overcommit import Lending
 from hybrid_sched.core.rebalancing.base import DEFAULT_STRATEGY
 from hybrid_sched.core.rebalancing.history import History
@@ -134,7 +130,7 @@ def _overcommit(options: argparse.Namespace) -> None:
                         progress=stepper(progress, shown),
                     )
                 )
-    _write(_against_none(outcomes), options.format)
+    write(rows_of(_against_none(outcomes)), options.format, _show)
 
 
 def _parsed(name: str) -> tuple[str, Fraction]:
@@ -186,18 +182,8 @@ def _against_none(outcomes: Sequence[Outcome]) -> list[Outcome]:
     ]
 
 
-def _write(outcomes: Sequence[Outcome], form: str) -> None:
-    rows = [{name: rounded(value) for name, value in asdict(each).items()} for each in outcomes]
-    if form == "json":
-        json.dump(rows, sys.stdout)
-        sys.stdout.write("\n")
-    elif form == "csv":
-        names = [each.name for each in fields(Outcome)]
-        writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    else:
-        table = Table(*[name.replace("_", " ") for name in rows[0]])
-        for row in rows:
-            table.add_row(*["-" if value is None else str(value) for value in row.values()])
-        Console(width=130).print(table)
+def _show(rows: Rows) -> None:
+    table = Table(*[name.replace("_", " ") for name in rows[0]])
+    for row in rows:
+        table.add_row(*map(shown, row.values()))
+    Console(width=130).print(table)

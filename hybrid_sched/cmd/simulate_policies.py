@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from hybrid_sched.cmd.simulate_output import Rows, add_format, shown, write
 from hybrid_sched.simulation import plots, policies, table2
 from hybrid_sched.simulation.comparison import Row, best_splits, means, row, rows_of_draw
 from hybrid_sched.simulation.public_trace import GUESTS, hosts_of_nodes, tasks_of_pods
@@ -48,7 +47,7 @@ def add_to(commands: Any) -> None:
         metavar="P",
         help=f"one of {', '.join([*policies.names(0), *policies.QUEUES])}, separate-N-M, fair-fill:A",
     )
-    _add_format(run)
+    add_format(run)
     run.set_defaults(run=_run)
     table = commands.add_parser(
         "table2", help="simulate the six tests of the paper's evaluation with many policies"
@@ -91,7 +90,7 @@ def add_to(commands: Any) -> None:
         action="store_true",
         help="json and csv have the means over the seeds, not a row a seed; a table always has",
     )
-    _add_format(table)
+    add_format(table)
     table.set_defaults(run=_table2)
     convert = commands.add_parser(
         "convert",
@@ -124,12 +123,6 @@ def add_to(commands: Any) -> None:
     plot.set_defaults(run=_plot)
 
 
-def _add_format(command: Any) -> None:
-    command.add_argument(
-        "-f", "--format", choices=("table", "json", "csv"), default="table", help="of the output"
-    )
-
-
 def _run(options: argparse.Namespace) -> None:
     hosts = read_hosts(options.hosts)
     tasks = read_tasks(options.tasks)
@@ -138,7 +131,7 @@ def _run(options: argparse.Namespace) -> None:
     with Progress(console=Console(stderr=True), transient=True) as progress:
         progress.add_task(policy.name, total=None)
         rows = [row(policy, tasks, hosts)]
-    _write(rows, options.format)
+    write(rows, options.format, _show_row)
 
 
 def _convert(options: argparse.Namespace) -> None:
@@ -184,7 +177,7 @@ def _table2(options: argparse.Namespace) -> None:
     if options.format == "table":
         _show(means(rows), best_splits(rows))
     else:
-        _write(means(rows) if options.means else rows, options.format)
+        write(means(rows) if options.means else rows, options.format, _show_row)
 
 
 def _plot(options: argparse.Namespace) -> None:
@@ -217,19 +210,11 @@ def _in_processes(
         yield from pool.map(rows_of_draw, *zip(*((names, *draw) for draw in draws), strict=True))
 
 
-def _write(rows: Sequence[Row], form: str) -> None:
-    if form == "json":
-        json.dump(rows, sys.stdout)
-        sys.stdout.write("\n")
-    elif form == "csv":
-        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    else:
-        table = Table("figure", "value")
-        for name, value in rows[0].items():
-            table.add_row(name, "-" if value is None else str(value))
-        Console().print(table)
+def _show_row(rows: Rows) -> None:
+    table = Table("figure", "value")
+    for name, value in rows[0].items():
+        table.add_row(name, shown(value))
+    Console().print(table)
 
 
 def _show(summary: Sequence[Mapping[str, Any]], splits: Mapping[int, str]) -> None:

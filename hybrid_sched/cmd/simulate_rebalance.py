@@ -5,28 +5,23 @@ from __future__ import annotations
 
 import argparse
 import copy
-import csv
-import json
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from hybrid_sched import loading
 from hybrid_sched.cmd.simulate_load import (
-    add_format,
     add_load,
     add_parameters,
     add_shapes,
     parameters_of,
-    rounded,
     shapes_of,
     stepper,
 )
+from hybrid_sched.cmd.simulate_output import add_format, rows_of, show_figures, write
 from hybrid_sched.core.rebalancing.base import DEFAULT_STRATEGY
 from hybrid_sched.core.rebalancing.parameters import Parameters
 from hybrid_sched.simulation.load_series import read_load
@@ -90,7 +85,12 @@ def _rebalance(options: argparse.Namespace) -> None:
             task = progress.add_task(name, total=world.periods)
             step = stepper(progress, task)
             outcomes.append(run(name, mover, copy.deepcopy(world), parameters, step))
-    _write(_against_nothing(outcomes), options.format)
+    # There are more figures than ways.
+    write(
+        rows_of(_against_nothing(outcomes)),
+        options.format,
+        lambda rows: show_figures(rows, "strategy"),
+    )
 
 
 def _names(given: Sequence[str]) -> list[str]:
@@ -126,21 +126,3 @@ def _against_nothing(outcomes: Sequence[Outcome]) -> list[Outcome]:
         replace(each, overload_reduced=1 - each.overload_host_minutes / most if most else None)
         for each in outcomes
     ]
-
-
-def _write(outcomes: Sequence[Outcome], form: str) -> None:
-    rows = [{name: rounded(value) for name, value in asdict(each).items()} for each in outcomes]
-    if form == "json":
-        json.dump(rows, sys.stdout)
-        sys.stdout.write("\n")
-    elif form == "csv":
-        writer = csv.DictWriter(sys.stdout, [each.name for each in fields(Outcome)])
-        writer.writeheader()
-        writer.writerows(rows)
-    else:
-        # A row a figure: there are more figures than ways.
-        table = Table("figure", *[each.strategy for each in outcomes])
-        for name in rows[0]:
-            if name != "strategy":
-                table.add_row(name, *["-" if row[name] is None else str(row[name]) for row in rows])
-        Console(width=max(80, 30 + 16 * len(rows))).print(table)

@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,8 @@ from typing import Any
 from oslo_config import cfg
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
-from hybrid_sched.cmd.simulate_load import add_format, rounded
+from hybrid_sched.cmd.simulate_output import add_format, rows_of, show_figures, write
 from hybrid_sched.conf import database as options_of_database
 from hybrid_sched.core.cluster import DEFAULT_POOL, FRAMEWORKS
 from hybrid_sched.core.resources import Number, exact
@@ -181,7 +178,7 @@ def _replay(options: argparse.Namespace) -> None:
             progress.add_task(policy.name, total=None)
             again = replay(trace, policy, weights)
             shown.append(_compared(policy.name, again, weights, 0.0, best_s))
-    _write(shown, options.format)
+    write(rows_of(shown), options.format, lambda rows: show_figures(rows, "policy"))
 
 
 def _compared(
@@ -199,21 +196,3 @@ def _weights(text: str) -> tuple[Number, ...]:
     if len(weights) != len(FRAMEWORKS) or min(weights) <= 0:
         raise WorkloadError(f"--weights: {text!r} is not two numbers above 0; write 1:2")
     return weights
-
-
-def _write(shown: Sequence[Comparison], form: str) -> None:
-    rows = [{name: rounded(value) for name, value in asdict(each).items()} for each in shown]
-    if form == "json":
-        json.dump(rows, sys.stdout)
-        sys.stdout.write("\n")
-    elif form == "csv":
-        names = [each.name for each in fields(Comparison)]
-        writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    else:
-        table = Table("figure", *[each.policy for each in shown])
-        for name in rows[0]:
-            if name != "policy":
-                table.add_row(name, *["-" if row[name] is None else str(row[name]) for row in rows])
-        Console(width=max(80, 30 + 16 * len(rows))).print(table)

@@ -30,7 +30,8 @@ from hybrid_sched.api.handlers import (
     tasks,
     versions,
 )
-from hybrid_sched.api.routes import ROUTES, Route
+from hybrid_sched.api.route import Route
+from hybrid_sched.api.routes import ROUTES
 from hybrid_sched.api.validation import read_body, read_path, read_query
 from hybrid_sched.db import DatabaseError
 from hybrid_sched.db.scores import ScoreStore

@@ -14,7 +14,7 @@ from oslo_log import log
 from hybrid_sched.api.access import Caller
 from hybrid_sched.api.errors import ApiError, sentence
 from hybrid_sched.api.paging import Row, links, page_of
-from hybrid_sched.api.routes import Route
+from hybrid_sched.api.route import Route
 from hybrid_sched.clients.engine import NoAnswer
 from hybrid_sched.db.scores import ScoreStore
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from hybrid_sched.api.routes import SERVICE_TYPE
+from hybrid_sched.api.route import SERVICE_TYPE
 
 _MOST = 100
 _LONGEST_DETAIL = 2_000

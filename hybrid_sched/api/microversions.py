@@ -15,7 +15,7 @@ from http import HTTPStatus
 import microversion_parse
 
 from hybrid_sched.api.errors import ApiError
-from hybrid_sched.api.routes import SERVICE_TYPE
+from hybrid_sched.api.route import SERVICE_TYPE
 
 OLDEST = (1, 0)
 NEWEST = (1, 0)

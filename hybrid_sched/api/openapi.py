@@ -11,7 +11,8 @@ from typing import Any
 
 from hybrid_sched.api import microversions
 from hybrid_sched.api.errors import title
-from hybrid_sched.api.routes import ROUTES, SERVICE_TYPE, Route
+from hybrid_sched.api.route import SERVICE_TYPE, Route
+from hybrid_sched.api.routes import ROUTES
 from hybrid_sched.api.schemas import COMPONENTS
 from hybrid_sched.api.schemas.common import Schema, ref, text
 

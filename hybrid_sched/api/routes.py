@@ -7,18 +7,14 @@ answers, under the same names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-
+from hybrid_sched.api.route import Route, paged, several
 from hybrid_sched.api.schemas import rebalancing, tasks
 from hybrid_sched.api.schemas.common import (
     FRAMEWORK,
     LONGEST_NAME,
-    MOST_ROWS,
     NAME,
     POOL,
     UUID,
-    Schema,
     flag,
     integer,
     ref,
@@ -26,71 +22,8 @@ from hybrid_sched.api.schemas.common import (
 )
 from hybrid_sched.api.schemas.scores import CPU_MODEL, MEMORY_KIND
 
-#: Of the service in Keystone's catalog, and in the header ``OpenStack-API-Version``.
-SERVICE_TYPE = "hybrid-scheduling"
-_LONGEST_MARKER = 600
 #: UUIDs of tasks that one question may name: an address has room for them.
 MOST_UUIDS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One operation.
-
-    :param operation: its name; a handler of this name carries it out.
-    :param method: of HTTP.
-    :param path: with the parameters in braces.
-    :param summary: what it is for, in a sentence without the full stop.
-    :param answer: schema of the answer; None for one without a body.
-    :param policy: rule that must let the caller through; empty for what everybody may ask.
-    :param query: parameters of the query by name; lists may be repeated.
-    :param required: names of the parameters of the query that must be there.
-    :param body: schema of the body; None for none.
-    :param needs_body: whether a request without a body is refused.
-    :param status: of success.
-    :param refusals: statuses of errors that it may give, besides those that any operation may.
-    :param path_schemas: of the parameters of the path; any name where it is not told.
-    :param since: microversion in which it came.
-    """
-
-    operation: str
-    method: str
-    path: str
-    summary: str
-    answer: Schema | None = None
-    policy: str = ""
-    query: Mapping[str, Schema] = field(default_factory=dict)
-    required: Sequence[str] = ()
-    body: Schema | None = None
-    needs_body: bool = True
-    status: int = 200
-    refusals: Sequence[int] = ()
-    path_schemas: Mapping[str, Schema] = field(default_factory=dict)
-    since: str = "1.0"
-
-
-def _paged(keys: Sequence[str], directions: Sequence[str] = ("asc", "desc")) -> dict[str, Schema]:
-    """Give the parameters by which a collection is read page by page.
-
-    :param keys: by which it may be sorted, the default first.
-    :param directions: in which it may be sorted, the default first.
-    """
-    return {
-        "limit": integer("Rows of the page at most.", minimum=1, maximum=MOST_ROWS),
-        "marker": text(
-            "The last row of the page before; the link `next` of an answer has it.",
-            minLength=1,
-            maxLength=_LONGEST_MARKER,
-        ),
-        "sort_key": text("By what it is sorted.", enum=list(keys), default=keys[0]),
-        "sort_dir": text("In which direction.", enum=list(directions), default=directions[0]),
-    }
-
-
-def _several(of: Schema, most: int = 32) -> Schema:
-    """Let a parameter be given several times."""
-    return {"type": "array", "items": of, "maxItems": most}
-
 
 _UUID = {"uuid": UUID}
 _ANY_UUID = {
@@ -125,7 +58,7 @@ _FRAMEWORKS = (
         "List what each framework holds and may hold, in each pool",
         ref("Frameworks"),
         "hybrid_scheduling:frameworks:list",
-        {**_OF_FRAMEWORK, **_OF_POOL, **_paged(["pool", "framework", "used", "fair", "weight"])},
+        {**_OF_FRAMEWORK, **_OF_POOL, **paged(["pool", "framework", "used", "fair", "weight"])},
     ),
     Route(
         "show_framework",
@@ -165,7 +98,7 @@ _FRAMEWORKS = (
         "List the tasks whose move would give back what is borrowed",
         ref("Candidates"),
         "hybrid_scheduling:candidates:list",
-        {**_OF_FRAMEWORK, **_OF_POOL, **_paged(["pool", "framework"])},
+        {**_OF_FRAMEWORK, **_OF_POOL, **paged(["pool", "framework"])},
     ),
 )
 
@@ -180,7 +113,7 @@ _HOSTS = (
         {
             **_OF_POOL,
             "fresh": flag("Only hosts whose report is fresh, or only the others."),
-            **_paged(["host", "pool", "score", "age_s"]),
+            **paged(["host", "pool", "score", "age_s"]),
         },
     ),
     Route(
@@ -227,14 +160,14 @@ _TASKS = (
         ref("Tasks"),
         "hybrid_scheduling:tasks:list",
         {
-            "state": _several(text(enum=tasks.STATES)),
-            "uuid": _several(UUID, MOST_UUIDS),
+            "state": several(text(enum=tasks.STATES)),
+            "uuid": several(UUID, MOST_UUIDS),
             "name": {**NAME, "description": "Of this name."},
             **_OF_FRAMEWORK,
             "host": {**NAME, "description": "Planned for this host, or running there."},
             "all_projects": _ALL_PROJECTS,
             "project_id": _PROJECT,
-            **_paged(["position", "name", "priority", "submitted_at_s"]),
+            **paged(["position", "name", "priority", "submitted_at_s"]),
         },
     ),
     Route(
@@ -279,7 +212,7 @@ _DECISIONS = (
         "List the newest requests with the last step of each decision",
         ref("Decisions"),
         "hybrid_scheduling:decisions:list",
-        {**_OF_FRAMEWORK, **_paged(["decided_at_s", "request_uuid"], ("desc", "asc"))},
+        {**_OF_FRAMEWORK, **paged(["decided_at_s", "request_uuid"], ("desc", "asc"))},
     ),
     Route(
         "show_decision",
@@ -327,7 +260,7 @@ _REBALANCING = (
         "List the ledger of moves, the newest first",
         ref("Moves"),
         "hybrid_scheduling:moves:list",
-        {"state": _several(text(enum=rebalancing.STATES)), **_paged(["position"], ("desc",))},
+        {"state": several(text(enum=rebalancing.STATES)), **paged(["position"], ("desc",))},
     ),
     Route(
         "cancel_moves",
@@ -390,7 +323,7 @@ _SCORES = (
         "List the scores of hardware",
         ref("Scores"),
         "hybrid_scheduling:scores:list",
-        _paged(["cpu_model", "memory_kind", "score"]),
+        paged(["cpu_model", "memory_kind", "score"]),
     ),
     Route(
         "set_score",
@@ -427,7 +360,7 @@ _RECEIPTS = (
             "host": {**NAME, "description": "Of tasks that were seen there last."},
             **_OF_FRAMEWORK,
             "broken": flag("Only those with a promise that was not kept.", default=False),
-            **_paged(["uuid"], ("asc",)),
+            **paged(["uuid"], ("asc",)),
         },
         refusals=(409,),
     ),

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
 from hybrid_sched.api.errors import ApiError, bad_request
-from hybrid_sched.api.routes import Route
+from hybrid_sched.api.route import Route
 from hybrid_sched.api.schemas import COMPONENTS
 from hybrid_sched.api.schemas.common import Schema
 

@@ -109,7 +109,8 @@ class NovaMoves:
                 raise ServiceFault(
                     f"GET {path} of compute: the answer cannot be used: {bad}"
                 ) from None
-            if len(entries) < _MOST:
+            # Nova may give fewer at once than are asked for (``[api] max_limit``).
+            if not entries:
                 return [group for group in groups if len(group) > 1]
 
     def closed(self) -> dict[str, str]:

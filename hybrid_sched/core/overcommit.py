@@ -127,27 +127,12 @@ def foresee_all(
     return together
 
 
-def on_offer(capacity: float, there: Foreseen, lending: Lending) -> float:
-    """Tell how much of a resource may be declared on a host in all, with what is declared there already.
-
-    Idle capacity is lent: what is declared, and what remains of the capacity after the predicted peak and the margin. It is
-    never less than the capacity itself, so that nothing is refused which would have been admitted without overcommit, and
-    never more than ``largest_ratio`` of it.
-
-    :param capacity: after the host's reserve.
-    :param there: the tasks of the host.
-    :returns: units.
-    """
-    idle = (1 - lending.margin) * capacity - there.peak(lending.deviations)
-    lent = min(there.declared + idle, lending.largest_ratio * capacity)
-    return max(capacity, lent)
-
-
 def takes(capacity: float, there: Foreseen, task: Foreseen, lending: Lending) -> bool:
     """Say whether a host may take a task more.
 
-    A task of which nothing is measured asks for what it declared, which is the rule of :func:`on_offer`; one that is known,
-    as it is moved or comes back, asks for what it adds to the predicted peak.
+    A task of which nothing is measured asks for what it declared; one that is known, as it is moved or comes back, asks for
+    what it adds to the predicted peak. What fits without overcommit is always taken, and never more is declared than
+    ``largest_ratio`` of the capacity.
 
     :param capacity: after the host's reserve.
     :param there: the tasks of the host.

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from hybrid_sched.api.routes import SERVICE_TYPE
+from hybrid_sched.api.route import SERVICE_TYPE
 from hybrid_sched.conf.api import FILES_VARIABLE
 from lab.cloud import Cloud
 from lab.layout import CONTROL_IP, REGION, Lab

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +12,9 @@ import pytest
 from keystoneauth1 import adapter, session
 from keystoneauth1.identity import v3
 
-from hybrid_sched.api.routes import SERVICE_TYPE
+from hybrid_sched.api.route import SERVICE_TYPE
 from hybrid_sched.core.steering import TASK_KEY
-from lab.cloud import GUEST_IMAGE, NETWORK, Cloud
+from lab.cloud import GUEST_IMAGE, NETWORK, Cloud, wait_for
 from lab.layout import CONTROL_IP, REGION, Lab
 from lab.services.api import URL
 
@@ -173,10 +172,9 @@ def test_tasks_of_a_member_run_in_its_project_and_are_seen_by_it_alone(
     [trust] = [each for each in trusts(cloud) if each["project_id"] == one.project_id]
     assert trust["impersonation"] is True
     owners: dict[str, str] = {}
-    ended: dict[str, dict[str, Any]] = {}
-    deadline = time.monotonic() + _TIMEOUT_S
-    while len(ended) < len(uuids):
-        assert time.monotonic() < deadline, rows(one.member, "/v1/tasks", "tasks")
+
+    def ended_now() -> dict[str, dict[str, Any]]:
+        """Note whose the tasks' server and container are, which are gone in the end."""
         for server in cloud.sdk.compute.servers(all_projects=True):
             if server.metadata.get(TASK_KEY) in uuids:
                 owners["hypervisor"] = server.project_id
@@ -186,8 +184,9 @@ def test_tasks_of_a_member_run_in_its_project_and_are_seen_by_it_alone(
             if (container.get("labels") or {}).get(TASK_KEY) in uuids:
                 owners["container"] = container["project_id"]
         seen = rows(one.reader, "/v1/tasks", "tasks")
-        ended = {row["uuid"]: row for row in seen if row["state"] in _ENDED}
-        time.sleep(1)
+        return {row["uuid"]: row for row in seen if row["state"] in _ENDED}
+
+    ended = wait_for(ended_now, lambda found: found.keys() == uuids.keys(), _TIMEOUT_S)
     assert {row["state"] for row in ended.values()} == {"done"}, ended
     assert owners == {"hypervisor": one.project_id, "container": one.project_id}
     assert rows(two.member, "/v1/tasks", "tasks") == []
@@ -200,10 +199,11 @@ def test_tasks_of_a_member_run_in_its_project_and_are_seen_by_it_alone(
     everything = rows(admin, "/v1/tasks?all_projects=true", "tasks")
     assert set(uuids) <= {row["uuid"] for row in everything}
     # The trust goes when nothing can turn up any more: two minutes after the last task.
-    deadline = time.monotonic() + _TIMEOUT_S
-    while any(each["project_id"] == one.project_id for each in trusts(cloud)):
-        assert time.monotonic() < deadline, "the trust was not taken back"
-        time.sleep(5)
+    wait_for(
+        lambda: [each for each in trusts(cloud) if each["project_id"] == one.project_id],
+        lambda left: not left,
+        _TIMEOUT_S,
+    )
 
 
 def test_a_task_of_a_member_is_cancelled(make_tenant: Callable[[], Tenant]) -> None:

@@ -38,6 +38,8 @@ pytestmark = [pytest.mark.timeout(900), pytest.mark.faults]
 
 _MOVE_TIMEOUT_S = 300
 _MEMORY_MB = 64
+#: For so long nothing is heard; shorter than what gives a move up.
+_OUTAGE_S = 15
 
 
 def _on(host: Host, *command: str, check: bool = True) -> str:
@@ -212,7 +214,7 @@ def test_a_broker_that_goes_away_delays_a_relocation(place: Place) -> None:
     service = [sys.executable, "-m", "lab", "service"]
     subprocess.run([*service, "stop", "rabbitmq"], check=True, cwd=CHECKOUT)
     try:
-        time.sleep(15)
+        time.sleep(_OUTAGE_S)
     finally:
         subprocess.run([*service, "start", "rabbitmq"], check=True, cwd=CHECKOUT)
     # What Zun was doing meanwhile may be lost to it; either way one container runs, where the ledger says.

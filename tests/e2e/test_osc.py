@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 from moving import start_container
 
-from lab.cloud import NETWORK, Cloud
+from lab.cloud import NETWORK, Cloud, wait_for
 from lab.layout import Lab
 
 pytestmark = pytest.mark.timeout(900)
@@ -25,7 +24,6 @@ _PROJECTS = {
     "osc-two": {"osc-other": "member"},
 }
 _TIMEOUT_S = 240
-_PAUSE_S = 1.0
 
 
 def container(name: str, seconds: int, memory_mb: int = 128) -> dict[str, Any]:
@@ -91,11 +89,7 @@ class User:
         return self.json("task", "create", str(file), *options)
 
     def seen(self, *words: str, until: Callable[[Any], bool]) -> Any:
-        deadline = time.monotonic() + _TIMEOUT_S
-        while not until(answer := self.json(*words)):
-            assert time.monotonic() < deadline, answer
-            time.sleep(_PAUSE_S)
-        return answer
+        return wait_for(lambda: self.json(*words), until, _TIMEOUT_S)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,8 @@ from api_site import (
 )
 
 from hybrid_sched.api.policies import list_rules
-from hybrid_sched.api.routes import ROUTES, Route
+from hybrid_sched.api.route import Route
+from hybrid_sched.api.routes import ROUTES
 from hybrid_sched.db import Database
 
 _PROTECTED = [route for route in ROUTES if route.policy]

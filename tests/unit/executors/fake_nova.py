@@ -36,6 +36,8 @@ class FakeNova:
         root = "http://compute"
         #: Server groups, as Nova keeps them.
         self.groups: list[dict[str, Any]] = []
+        #: ``[api] max_limit``.
+        self.max_limit = 1000
         wire.get(f"{root}/os-migrations", json=self._list)
         wire.get(f"{root}/os-server-groups", json=self._list_groups)
         wire.get(re.compile(rf"^{root}/servers/[^/]+/migrations$"), json=self._list_under_way)
@@ -46,7 +48,7 @@ class FakeNova:
 
     def _list_groups(self, request: Any, _context: Any) -> dict[str, Any]:
         assert request.qs["all_projects"] == ["true"]
-        first, most = int(request.qs["offset"][0]), int(request.qs["limit"][0])
+        first, most = int(request.qs["offset"][0]), min(self.max_limit, int(request.qs["limit"][0]))
         return {"server_groups": self.groups[first : first + most]}
 
     def client(self) -> NovaMoves:

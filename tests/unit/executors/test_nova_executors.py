@@ -269,7 +269,11 @@ def group(*members: str, policy: str = "anti-affinity", **fields: Any) -> dict[s
     return {"policy": policy, "rules": {}, "members": list(members), **fields}
 
 
-def test_server_groups_of_which_a_host_may_have_one_member_are_told(live: World) -> None:
+@pytest.mark.parametrize("max_limit", [1000, 70])
+def test_server_groups_of_which_a_host_may_have_one_member_are_told(
+    live: World, max_limit: int
+) -> None:
+    live.nova.max_limit = max_limit
     live.nova.groups = [
         group("a", "b"),
         group("c", "d", policy="soft-anti-affinity"),

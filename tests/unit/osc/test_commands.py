@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from api_site import BIG, Site
-from conftest import OpenStack
+from osc_shell import OpenStack
 
 
 def test_shares_are_listed_and_shown(site: Site, openstack: OpenStack) -> None:

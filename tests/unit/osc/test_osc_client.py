@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from api_site import Site
-from conftest import OpenStack, served
 from keystone import Keystone
+from osc_shell import OpenStack, served
 
 from hybrid_sched.osc.client import SERVICE_TYPE
 

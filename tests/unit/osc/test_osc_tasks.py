@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from api_site import Site
-from conftest import OpenStack, Said
 from keystone import Keystone
+from osc_shell import OpenStack, Said
 
 from hybrid_sched.cli import task_progress
 from hybrid_sched.core.queued import TaskState

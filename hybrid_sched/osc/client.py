@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from keystoneauth1 import exceptions
 from keystoneauth1.adapter import Adapter
@@ -80,7 +80,7 @@ class ApiClient:
             if following is None:
                 return
             # A service behind a proxy may name a host that we cannot reach: its parameters are what counts.
-            query = _parameters(following)
+            query = parse_qs(urlsplit(following).query, keep_blank_values=True)
 
     def post(self, *path: str, body: Mapping[str, Any]) -> Any:
         """Send something.
@@ -138,13 +138,6 @@ class ApiClient:
         if response.status_code >= 400:
             raise _explained(response)
         return response.json() if response.content else None
-
-
-def _parameters(url: str) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
-        found.setdefault(name, []).append(value)
-    return found
 
 
 def _written(value: Any) -> Any:

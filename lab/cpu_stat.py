@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from lab import cgroups
+from lab.mounted_file import overwrite
 
 _STAT = Path("/proc/stat")
 _CPU_LINES = re.compile(r"^cpu\d* .*\n", re.MULTILINE)
@@ -49,10 +50,9 @@ def bind(folder: Path) -> None:
 
 
 def refresh(folder: Path) -> None:
-    """Bring the file up to date, in place and never cut short, as it may be read at any time."""
+    """Bring the file up to date."""
     own = folder / "stat"
-    with own.open("r+") as file:
-        file.write(_now(own))
+    overwrite(own, _now(own))
 
 
 def _now(own: Path) -> str:

@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 from lab import cgroups
+from lab.mounted_file import overwrite
 
 _MEMINFO = Path("/proc/meminfo")
 _NODES = Path("/sys/devices/system/node")
@@ -58,9 +59,9 @@ def bind(folder: Path, memory_mb: int) -> None:
 
 
 def refresh(folder: Path, memory_mb: int) -> None:
-    """Bring the files up to date, in place, with what the host's processes use now."""
+    """Bring the files up to date with what the host's processes use now."""
     used_kb = cgroups.memory_used_bytes() // 1024
     for own in (folder / "meminfo", folder / "meminfo-node0"):
         template = own.with_suffix(".template")
         if template.exists():
-            own.write_text(render(template.read_text(), memory_mb * 1024, used_kb))
+            overwrite(own, render(template.read_text(), memory_mb * 1024, used_kb))

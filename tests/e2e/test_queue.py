@@ -85,13 +85,15 @@ class Observed:
                 self.hosts[task["Name"]] = task["Host"]
         alive: Counter[str] = Counter()
         for server in cloud.sdk.compute.servers(all_projects=True):
-            alive += self._found(server.id, names.get(server.metadata.get(TASK_KEY, "")))
-            if server.status == "ERROR":
+            name = names.get(server.metadata.get(TASK_KEY, ""))
+            alive += self._found(server.id, name)
+            if name and server.status == "ERROR":
                 self.bad.append(f"{server.name}: {server.status} {server.fault}")
         for container in _containers(cloud):
             labels = container.get("labels") or {}
-            alive += self._found(container["uuid"], names.get(labels.get(TASK_KEY, "")))
-            if container["status"] in {"Error", "Dead"}:
+            name = names.get(labels.get(TASK_KEY, ""))
+            alive += self._found(container["uuid"], name)
+            if name and container["status"] in {"Error", "Dead"}:
                 self.bad.append(f"{container['name']}: {container['status_reason']}")
         self.bad += [f"{name} is there {n} times" for name, n in alive.items() if n > 1]
         self.most_running = max(self.most_running, alive.total())

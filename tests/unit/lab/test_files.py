@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import stat
+import threading
 from pathlib import Path
 
 from lab import cpu_stat, ini, meminfo
 from lab.layout import Host, Lab, saved_lab
+from lab.mounted_file import overwrite
 
 _MACHINE = """\
 MemTotal:       24684432 kB
@@ -74,3 +76,23 @@ def test_the_cpu_time_of_a_host_is_that_of_its_own_processes() -> None:
     ]
     # It is written over while others read it.
     assert len(cpu_stat.render(told, used_s=3e6, passed_s=5e7)) == len(told)
+
+
+def test_a_file_in_the_place_of_the_kernels_is_never_seen_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "meminfo"
+    path.write_text(_MACHINE)
+    seen = set()
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.add(len(path.read_text()))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for used_kb in range(5000):
+        overwrite(path, meminfo.render(_MACHINE, total_kb=24684432, used_kb=used_kb))
+    done.set()
+    reader.join()
+    assert seen == {len(_MACHINE)}
+    assert meminfo.render(_MACHINE, total_kb=24684432, used_kb=4999) == path.read_text()

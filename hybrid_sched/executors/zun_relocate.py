@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from oslo_config import cfg
 
 from hybrid_sched.clients.neutron import NeutronPorts, neutron_ports
+from hybrid_sched.clients.placement import PlacementClient, placement_client
 from hybrid_sched.clients.zun_moves import ZunMoves, zun_moves
 from hybrid_sched.conf import migration as options
 from hybrid_sched.core.cluster import CONTAINER
@@ -18,6 +19,7 @@ from hybrid_sched.core.rebalancing.moves import MoveState
 from hybrid_sched.core.rebalancing.record import TARGET_UUID, MoveRecord
 from hybrid_sched.core.relocation import NotMovable, check_movable, request_for
 from hybrid_sched.core.steering import MOVE_LABEL
+from hybrid_sched.executors.left_claims import LeftClaims
 from hybrid_sched.executors.ports import KeptPorts
 from hybrid_sched.executors.requests_once import RequestsOnce
 from hybrid_sched.executors.stepping import Refused, asking, going_on, over
@@ -39,9 +41,11 @@ class ZunRelocate(MigrationExecutor):
     target is started only when the other is seen to be stopped, and the other way round when a move is undone: at no time do
     both run.
 
-    :param conf: options; the group ``[migration]`` is registered here, ``[zun]`` and ``[neutron]`` must be.
+    :param conf: options; the group ``[migration]`` is registered here, ``[zun]``, ``[neutron]`` and ``[placement]``
+        must be.
     :param zun: how Zun is asked; None to make it from the options.
     :param ports: how Neutron is asked; None to make it from the options.
+    :param placement: how Placement is asked; None to make it from the options.
     :param clock: gives Unix time.
     """
 
@@ -61,12 +65,14 @@ class ZunRelocate(MigrationExecutor):
         conf: cfg.ConfigOpts,
         zun: ZunMoves | None = None,
         ports: NeutronPorts | None = None,
+        placement: PlacementClient | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(conf)
         options.register(conf)
         self._zun = zun_moves(conf) if zun is None else zun
         self._ports = KeptPorts(neutron_ports(conf) if ports is None else ports)
+        self._claims = LeftClaims(placement_client(conf) if placement is None else placement)
         self._clock = clock
         self._settle_s = float(conf.migration.settle_s)
         self._requests = RequestsOnce(self._zun, clock, self._settle_s)
@@ -261,24 +267,24 @@ class ZunRelocate(MigrationExecutor):
     def _undo(self, move: MoveRecord) -> Step:
         try:
             with asking():
-                waiting = self._target_goes(move)
+                found = self._zun.labelled(self._project(move), MOVE_LABEL, move.uuid)
+                if found:
+                    move = replace(move, details={**move.details, TARGET_UUID: found[0]})
+                waiting = self._target_goes(move, found)
                 if waiting is not None:
                     return self._undo_later(move, waiting)
-                source = self._source(move)
-                if source is None:
-                    self._ports.given_up(move.details["ports"])
-                    return over(MoveState.CANCELLED, move.details, str(move.details["why"]))
-                return self._bring_back(move, source)
+                step = self._source_back(move)
+                return step if found or step.state is MoveState.RUNNING else self._clean(move, step)
         except Refused as refused:
             # A container must not be left stopped: it is tried again, and the record shows why.
             return self._undo_later(move, f"The container is not yet back on its source: {refused}")
 
-    def _target_goes(self, move: MoveRecord) -> str | None:
+    def _target_goes(self, move: MoveRecord, found: Sequence[str]) -> str | None:
         """Delete what was made on the target.
 
+        :param found: uuids of that.
         :returns: what is still waited for; None when nothing is there and nothing can come any more.
         """
-        found = self._zun.labelled(self._project(move), MOVE_LABEL, move.uuid)
         for uuid in found:
             self._requests.delete_there(move, uuid)
         if found:
@@ -290,6 +296,19 @@ class ZunRelocate(MigrationExecutor):
         if "asked_s" in move.details and not self._has_settled(move):
             return "It is seen whether the container still comes on the target."
         return None
+
+    def _clean(self, move: MoveRecord, ended: Step) -> Step:
+        """Leave no claim of what is not on the target any more; the container on the source is as it was before by then."""
+        made = str(move.details.get(TARGET_UUID) or "")
+        left = self._claims.give_back(made) if made else ""
+        return replace(ended, text=f"{ended.text} {left}") if left else ended
+
+    def _source_back(self, move: MoveRecord) -> Step:
+        source = self._source(move)
+        if source is not None:
+            return self._bring_back(move, source)
+        self._ports.given_up(move.details["ports"])
+        return over(MoveState.CANCELLED, move.details, str(move.details["why"]))
 
     def _bring_back(self, move: MoveRecord, source: Fields) -> Step:
         """Give the container on the source its networks back, and start it."""

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from cloud import CAPACITY
-from container_hosts import ZunApiTest
+from container_hosts import ContainerHosts, ZunApiTest
 from oslo_config import cfg
 from zun import objects
 
 from hybrid_sched.clients.neutron import NeutronPorts
+from hybrid_sched.clients.placement import PlacementClient
 from hybrid_sched.clients.zun_moves import MICROVERSION, ZunMoves
 from hybrid_sched.core.cluster import CONTAINER
 from hybrid_sched.core.rebalancing.moves import Decision, Effect, MoveState
@@ -23,7 +24,17 @@ from hybrid_sched.executors.zun_relocate import ZunRelocate
 _MOVE = "5f0c4a1e-0000-4000-8000-000000000001"
 
 
-class RelocationTest(ZunApiTest):
+class HostsOfWhichOneIsDead(ContainerHosts):
+    """Nothing that the second host is asked for is done."""
+
+    def container_create(
+        self, context: Any, host: str, container: objects.Container, *rest: Any
+    ) -> None:
+        if host != "two":
+            super().container_create(context, host, container, *rest)
+
+
+class RelocationCloudTest(ZunApiTest):
     def setUp(self) -> None:
         super().setUp()
         self.providers = {name: self.start_host(name) for name in ("one", "two")}
@@ -33,7 +44,11 @@ class RelocationTest(ZunApiTest):
         conf([], default_config_files=[])
         # Neutron is not here, and containers without networks do not need it.
         self.executor = ZunRelocate(
-            conf, self.moves, NeutronPorts(self.service(MICROVERSION)), lambda: self.now_s
+            conf,
+            self.moves,
+            NeutronPorts(self.service(MICROVERSION)),
+            PlacementClient(self.placement),
+            lambda: self.now_s,
         )
 
     def container(self, memory_mb: int = 256, **fields: Any) -> str:
@@ -90,6 +105,8 @@ class RelocationTest(ZunApiTest):
         left_out = ("uuid", "links", "host", "created_at", "updated_at", "labels", "status_detail")
         return {name: value for name, value in fields.items() if name not in left_out}
 
+
+class RelocationTest(RelocationCloudTest):
     def test_a_container_comes_back_whole_on_the_other_host(self) -> None:
         uuid = self.container()
         before = self.told(uuid)
@@ -123,3 +140,20 @@ class RelocationTest(ZunApiTest):
         assert move.state is MoveState.CANCELLED, move.text
         assert self.told(uuid) == before
         assert self.moves.labelled(self.context.project_id, "hybrid:move", _MOVE) == []
+
+
+class RelocationToADeadHostTest(RelocationCloudTest):
+    compute = HostsOfWhichOneIsDead
+
+    def test_nothing_of_a_container_that_was_never_made_stays_claimed(self) -> None:
+        uuid = self.container()
+        move = self.run_move(self.move(uuid), until="created")
+        [made] = self.moves.labelled(self.context.project_id, "hybrid:move", _MOVE)
+        assert made in self.claimed(self.providers["two"])
+        # Longer than a target is waited for.
+        self.now_s += 700
+        move = self.run_move(move)
+        assert move.state is MoveState.FAILED
+        assert self.moves.labelled(self.context.project_id, "hybrid:move", _MOVE) == []
+        assert made not in self.claimed(self.providers["two"])
+        assert uuid in self.claimed(self.providers["one"])

@@ -49,7 +49,7 @@ class World:
         """See that all is as before the move."""
         assert self.ledger.state is state
         assert self.container()["uuid"] == self.task
-        assert list(self.zun.containers) == [self.task]
+        assert list(self.zun.containers) == [self.task] == list(self.zun.claims)
         assert self.address() == ADDRESS
         assert self.zun.ran == 1
 
@@ -227,12 +227,12 @@ def test_a_container_that_its_owner_deletes_leaves_nothing_behind(
     world = World(wire)
     world.run(until=step)
     world.zun.containers[world.task]["status"] = "Stopped"
-    zun, _ = world.zun.clients()
+    zun, *_ = world.zun.clients()
     zun.delete(PROJECT, world.task)
     world.zun.carry_out()
     assert world.run() == f"Container {world.task} was deleted by its owner."
     assert world.ledger.state is MoveState.CANCELLED
-    assert (world.zun.containers, world.zun.ports) == ({}, {})
+    assert (world.zun.containers, world.zun.ports, world.zun.claims) == ({}, {}, {})
 
 
 def test_one_that_is_started_on_its_source_meanwhile_stays_there(
@@ -269,6 +269,29 @@ def test_a_target_that_is_down_is_given_up_after_a_while(wire: requests_mock.Moc
     world.zun.carry_out()
     assert list(world.zun.containers) == [world.task]
     assert (world.address(), world.zun.ran) == (ADDRESS, 1)
+
+
+def test_a_target_that_dies_before_it_begins_leaves_no_claim(wire: requests_mock.Mocker) -> None:
+    world = World(wire)
+    world.run(until="creating")
+    world.zun.down.add(TARGET)
+    world.run(until="undoing")
+    assert set(world.zun.claims.values()) == {SOURCE, TARGET}
+    world.run()
+    world.assert_back()
+    world.zun.down.clear()
+    world.zun.carry_out()
+    world.assert_back()
+
+
+def test_a_claim_that_may_not_be_given_back_is_told_of(wire: requests_mock.Mocker) -> None:
+    world = World(wire)
+    world.run(until="creating")
+    world.zun.down.add(TARGET)
+    world.zun.placement_refuses = 403
+    said = world.run()
+    assert (world.ledger.state, world.container()["uuid"]) == (MoveState.FAILED, world.task)
+    assert "is left, for the doctor to find" in said
 
 
 def test_a_target_that_zun_hears_of_is_waited_for(wire: requests_mock.Mocker) -> None:

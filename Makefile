@@ -52,11 +52,11 @@ $(STAMP): $(REQUIREMENTS) $(CONSTRAINTS) setup.cfg setup.py pyproject.toml tools
 	@tools/make-venv $(PYTHON) $(VENV) $(CONSTRAINTS) $(REQUIREMENTS)
 	@touch $@
 
-test: venv  ## Run the unit and functional tests (about 10 minutes).
-	@tools/run-suites unit functional/placement functional/nova functional/zun
+test: venv  ## Run the unit and functional tests (about 7 minutes).
+	@tools/run-suites --parallel unit functional/placement functional/nova functional/zun
 
 test-unit: venv  ## Run the unit tests.
-	@tools/run-suites unit
+	@tools/run-suites --parallel unit
 
 test-integration: venv  ## Run the tests against a real broker, database, libvirt, Docker and kernel (about 10 minutes).
 	@tools/run-suites integration
@@ -65,7 +65,7 @@ test-api-fuzz: venv  ## Send the REST API ten thousand requests that schemathesi
 	@HYBRID_API_FUZZ_CASES=10000 $(BIN)/python -m pytest tests/unit/api/test_fuzz.py -q -s -p no:cacheprovider
 
 test-functional: venv  ## Run the tests against the real Placement and the real schedulers of Nova and Zun.
-	@tools/run-suites functional/placement functional/nova functional/zun
+	@tools/run-suites --parallel functional/placement functional/nova functional/zun
 
 test-zun: venv  ## Run the functional tests with Zun; RELEASE=2026.1 runs them with Zun 17, in .venv-2026.1.
 	@VENV=$(VENV) tools/run-suites functional/zun

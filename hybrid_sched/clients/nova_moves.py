@@ -49,11 +49,13 @@ class GuestMigration:
 
     :param number: its id, by which it is aborted; later ones have larger ones.
     :param target: host that it goes to; empty while none is chosen.
+    :param uuid: by which it holds its claim.
     """
 
     number: int
     status: str
     target: str
+    uuid: str
 
 
 class NovaMoves:
@@ -81,13 +83,16 @@ class NovaMoves:
     def migrations(self, uuid: str) -> list[GuestMigration]:
         """List what Nova remembers of a server's migrations, the newest first.
 
-        Those under way alone where Nova has no list of all: where a guest is then tells how one has ended.
+        Those under way alone where Nova has no list of all: where a guest is then tells how one has ended. None of a server
+        that is deleted then.
         """
         path = "/os-migrations"
         answer = get_if_there(self._service, path, {"instance_uuid": uuid}, role=_ROLE)
         if answer is None:
             path = f"/servers/{uuid}/migrations"
-            answer = get(self._service, path, role=_ROLE)
+            answer = get_if_there(self._service, path, role=_ROLE)
+        if answer is None:
+            return []
         try:
             entries = wire.sequence(answer.get("migrations"), "migrations", _MOST)
             read = [_migration(entry, f"migrations[{n}]") for n, entry in enumerate(entries)]
@@ -213,4 +218,5 @@ def _migration(entry: object, where: str) -> GuestMigration:
         wire.integer(fields.get("id"), f"{where}.id", 0, wire.LARGEST),
         wire.text(fields.get("status"), f"{where}.status", _LONGEST),
         str(fields.get("dest_compute") or ""),
+        wire.text(fields.get("uuid"), f"{where}.uuid", _LONGEST),
     )

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Claims of containers that a move made and that are no more."""
+"""Claims in Placement of what a move made and what is no more."""
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from hybrid_sched.clients.placement import PlacementClient
 from hybrid_sched.executors.stepping import Refused, asking
+from hybrid_sched.interfaces.executor import MoveUnavailable
 
 
 class LeftClaims:
-    """Gives back what a container that is deleted still holds in Placement.
+    """Gives back what Nova and Zun leave behind.
 
-    Zun deletes a container that no host has begun to make at once, and leaves the claim of it (seen with Zun 17 and 18), as
-    when its host has died. One that a host deletes has none any more.
+    Zun deletes a container that no host has begun to make at once, and leaves its claim, as when the host has died (seen with
+    Zun 17 and 18). Nova leaves that of a live migration whose guest was deleted while it was under way (seen with Nova 34).
 
     :param placement: how Placement is asked; None when it is not configured: then claims are left to the doctor.
     """
@@ -22,9 +25,9 @@ class LeftClaims:
     def give_back(self, uuid: str) -> str:
         """Give back what is left.
 
-        :param uuid: of a container that Zun does not know any more.
+        :param uuid: of a container that Zun does not know any more, or of a migration that is over and whose guest is gone.
         :returns: a sentence about what could not be given back; empty when nothing is left.
-        :raises MoveUnavailable: when Placement does not answer.
+        :raises MoveUnavailable: when Placement does not answer, or something was written for it meanwhile.
         """
         if self._placement is None:
             return ""
@@ -34,5 +37,7 @@ class LeftClaims:
                 if consumer is not None:
                     self._placement.release(uuid, consumer)
         except Refused as refused:
-            return f"The claim of container {uuid} is left, for the doctor to find: {refused}"
+            if refused.status == HTTPStatus.CONFLICT:
+                raise MoveUnavailable(str(refused)) from None
+            return f"The claim of {uuid} is left, for the doctor to find: {refused}"
         return ""

@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
+
+from oslo_config import cfg
 
 from hybrid_sched.clients.nova import STATUSES
 from hybrid_sched.clients.nova_moves import (
@@ -11,9 +16,12 @@ from hybrid_sched.clients.nova_moves import (
     POWER_RUNNING,
     Guest,
     GuestMigration,
+    NovaMoves,
 )
+from hybrid_sched.clients.placement import PlacementClient, placement_client
 from hybrid_sched.core.rebalancing.moves import MoveState
 from hybrid_sched.core.rebalancing.record import MoveRecord
+from hybrid_sched.executors.left_claims import LeftClaims
 from hybrid_sched.executors.nova import MIGRATING, NovaExecutor, deleted
 from hybrid_sched.executors.stepping import Refused, asking, going_on, over
 from hybrid_sched.interfaces.executor import MoveUnavailable, Step
@@ -25,13 +33,29 @@ _POWERS = {"active": POWER_RUNNING, "paused": POWER_PAUSED}
 
 
 class NovaLive(NovaExecutor):
-    """Follows Nova's live migration of a guest from the request to its end."""
+    """Follows Nova's live migration of a guest from the request to its end.
+
+    :param conf: options, with the groups that the other executors of guests need, and ``[placement]``.
+    :param nova: how Nova is asked; None to make it from the options.
+    :param placement: how Placement is asked; None to make it from the options.
+    :param clock: gives Unix time.
+    """
 
     steps = (
         "see that the guest is on its source and that nothing is done with it",
         "ask Nova for a live migration to the target, past all of its filters",
         "follow the migration until the guest is on the target",
     )
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        nova: NovaMoves | None = None,
+        placement: PlacementClient | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(conf, nova, clock)
+        self._claims = LeftClaims(placement_client(conf) if placement is None else placement)
 
     def advance(self, move: MoveRecord) -> Step:
         """Do the next step."""
@@ -41,7 +65,7 @@ class NovaLive(NovaExecutor):
             with asking():
                 guest = self._nova.guest(move.decision.task)
                 if guest is None:
-                    return deleted(move)
+                    return self._deleted(move)
                 if not move.step:
                     return self._begin(move, guest)
                 return self._follow(move, guest)
@@ -145,7 +169,7 @@ class NovaLive(NovaExecutor):
             with asking():
                 guest = self._nova.guest(move.decision.task)
                 if guest is None:
-                    return deleted(move)
+                    return self._deleted(move)
                 return self._undo_next(move, guest, self._migration(move))
         except Refused as refused:
             # What is under way goes on, whether it may be looked at or not.
@@ -188,6 +212,20 @@ class NovaLive(NovaExecutor):
         if guest.host == move.decision.target:
             return over(MoveState.DONE, move.details, f"The guest runs on {guest.host}.")
         return over(ends, move.details, f"{why.rstrip('.')}; the guest runs on {guest.host}.")
+
+    def _deleted(self, move: MoveRecord) -> Step:
+        """End a move whose guest is gone, with nothing claimed for its migration once Nova is done with it."""
+        current = self._migration(move) if move.step else None
+        if current is None:
+            return deleted(move)
+        if current.status in STATUSES:
+            waited_s = self._clock() - move.details["since_s"]
+            if waited_s < self._conf.migration.live_timeout_s:
+                text = f"Guest {move.decision.task} was deleted; Nova is not done with its migration yet."
+                return going_on(move.step, move.details, text, self._poll_s)
+            return deleted(move)
+        ended, left = deleted(move), self._claims.give_back(current.uuid)
+        return replace(ended, text=f"{ended.text} {left}") if left else ended
 
     def _migration(self, move: MoveRecord) -> GuestMigration | None:
         """Give the newest migration of the guest that is not from before the move."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of Zun's, Neutron's and Placement's APIs that a relocation uses, over HTTP.
+"""The parts of Zun's and Neutron's APIs that a relocation uses, over HTTP.
 
 Hosts carry out what was asked when they are let.
 """
@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import requests_mock
+from fake_placement import FakePlacement
 from keystoneauth1 import adapter, session, token_endpoint
 
 from hybrid_sched.clients.neutron import NeutronPorts
@@ -47,8 +48,7 @@ class FakeZun:
         self.containers: dict[str, dict[str, Any]] = {}
         self.ports: dict[str, dict[str, Any]] = {}
         self.floating: set[str] = set()
-        self.claims: dict[str, str] = {}
-        self.placement_refuses = 0
+        self.placement = FakePlacement(wire)
         self.waiting: list[tuple[str, Callable[[], None]]] = []
         self.down: set[str] = set()
         self.lost: str | None = None
@@ -70,9 +70,6 @@ class FakeZun:
         wire.put(ports, json=self._answered(self._update_port))
         wire.delete(ports, json=self._answered(self._delete_port))
         wire.get(re.compile(r"^http://network/v2.0/floatingips"), json=self._floating)
-        claims = re.compile(r"^http://placement/allocations/")
-        wire.get(claims, json=self._show_claim)
-        wire.put(claims, json=self._release_claim)
 
     def clients(self) -> tuple[ZunMoves, NeutronPorts, PlacementClient]:
         def service(name: str, microversion: str | None) -> adapter.Adapter:
@@ -84,7 +81,7 @@ class FakeZun:
         return (
             ZunMoves(lambda _: service("container", MICROVERSION)),
             NeutronPorts(service("network", None)),
-            PlacementClient(service("placement", None)),
+            self.placement.client(),
         )
 
     def add(self, name: str, *, given_port: bool = False, **fields: Any) -> str:
@@ -100,7 +97,7 @@ class FakeZun:
             "addresses": {NETWORK: _addresses(port, preserved=given_port)},
             **fields,
         }
-        self.claims[made] = SOURCE
+        self.placement.claims[made] = SOURCE
         self._count()
         return made
 
@@ -179,7 +176,7 @@ class FakeZun:
             **fields,
         }
         self.containers[made] = container
-        self.claims[made] = body["host"]
+        self.placement.claims[made] = body["host"]
         context.status_code = 202
 
         def create() -> None:
@@ -220,7 +217,7 @@ class FakeZun:
             for network in list(container["addresses"]):
                 self._release(container, network)
             del self.containers[container["uuid"]]
-            self.claims.pop(container["uuid"], None)
+            self.placement.claims.pop(container["uuid"], None)
 
         self.waiting.append((container["host"], delete))
         return None
@@ -326,25 +323,6 @@ class FakeZun:
 
     def _floating(self, request: Any, _context: Any) -> Any:
         return {"floatingips": [{}] if request.qs["port_id"][0] in self.floating else []}
-
-    # Placement.
-
-    def _show_claim(self, request: Any, _context: Any) -> Any:
-        held = self.claims.get(request.path.rsplit("/", 1)[1])
-        if held is None:
-            return {"allocations": {}}
-        return {
-            "allocations": {held: {"resources": {"MEMORY_MB": 256}}},
-            **{"consumer_generation": 1, "project_id": PROJECT, "user_id": "user"},
-        }
-
-    def _release_claim(self, request: Any, context: Any) -> Any:
-        if self.placement_refuses:
-            return _refused(context, self.placement_refuses)
-        assert request.json()["allocations"] == {}
-        del self.claims[request.path.rsplit("/", 1)[1]]
-        context.status_code = 204
-        return None
 
 
 def _addresses(port: dict[str, Any], *, preserved: bool) -> list[dict[str, Any]]:

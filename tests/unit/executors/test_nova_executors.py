@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import requests_mock
 from fake_nova import SOURCE, TARGET, FakeNova
+from fake_placement import FakePlacement
 from moved import Ledger, conf, decision
 
 from hybrid_sched.core.cluster import HYPERVISOR
@@ -24,9 +25,11 @@ class World:
         self, wire: requests_mock.Mocker, kind: type[NovaLive] | type[NovaCold], **options: Any
     ) -> None:
         self.nova = FakeNova(wire)
+        self.placement = FakePlacement(wire)
         self.now_s = 1000.0
+        more = {"placement": self.placement.client()} if kind is NovaLive else {}
         self.ledger = Ledger(
-            lambda: kind(conf(**options), self.nova.client(), lambda: self.now_s),
+            lambda: kind(conf(**options), self.nova.client(), clock=lambda: self.now_s, **more),
             decision(GUEST, HYPERVISOR, SOURCE, TARGET),
         )
 
@@ -109,6 +112,36 @@ def test_a_guest_that_its_owner_deletes_is_no_fault(
     world.nova.guests.clear()
     assert world.run() == "Guest guest-1 was deleted by its owner."
     assert world.ledger.state is MoveState.CANCELLED
+
+
+def test_what_nova_claims_for_a_deleted_guests_migration_is_given_back(live: World) -> None:
+    live.nova.ends = "never"
+    live.run(until="migrating")
+    for _ in range(3):
+        live.nova.go_on()
+    [migration] = live.nova.migrations
+    live.placement.claims[migration["uuid"]] = SOURCE
+    live.nova.guests.clear()
+    live.ledger.step(live.now_s)
+    # Nova has not seen yet that the guest is gone.
+    assert not live.ledger.is_over
+    assert live.placement.claims
+    migration["status"] = "error"
+    live.placement.refuses = [409]
+    assert live.run() == "Guest guest-1 was deleted by its owner."
+    assert live.ledger.state is MoveState.CANCELLED
+    assert live.placement.claims == {}
+
+
+def test_a_migration_that_nova_never_ends_is_not_waited_for_for_ever(live: World) -> None:
+    live.nova.ends = "never"
+    live.run(until="migrating")
+    for _ in range(3):
+        live.nova.go_on()
+    began_s = live.now_s
+    live.nova.guests.clear()
+    assert live.run() == "Guest guest-1 was deleted by its owner."
+    assert 790 < live.now_s - began_s < 810
 
 
 def test_a_migration_that_fails_leaves_the_guest_on_its_source(live: World) -> None:
@@ -281,7 +314,7 @@ def test_server_groups_of_which_a_host_may_have_one_member_are_told(
         group("g"),
         *(group(f"x{n}", f"y{n}") for n in range(1000)),
     ]
-    told = NovaLive(conf(), live.nova.client()).apart()
+    told = live.ledger.executor.apart()
     assert told[0] == {"a", "b"}
     assert len(told) == 1001
 
@@ -290,7 +323,7 @@ def test_groups_that_may_not_be_looked_at_are_no_answer(wire: requests_mock.Mock
     nova = FakeNova(wire)
     wire.get("http://compute/os-server-groups", status_code=403, text="policy")
     with pytest.raises(MoveUnavailable, match="role admin"):
-        NovaLive(conf(), nova.client()).apart()
+        NovaCold(conf(), nova.client()).apart()
 
 
 def test_hosts_that_are_disabled_or_down_take_no_guest(wire: requests_mock.Mocker) -> None:
@@ -298,11 +331,11 @@ def test_hosts_that_are_disabled_or_down_take_no_guest(wire: requests_mock.Mocke
     states = [("a", "enabled", "up"), ("b", "disabled", "up"), ("c", "enabled", "down")]
     services = [{"host": host, "status": status, "state": state} for host, status, state in states]
     wire.get("http://compute/os-services?binary=nova-compute", json={"services": services})
-    told = NovaLive(conf(), nova.client()).closed()
+    told = NovaCold(conf(), nova.client()).closed()
     assert told == {"b": "its nova-compute is disabled", "c": "its nova-compute is down"}
     wire.get("http://compute/os-services", status_code=403, text="policy")
     with pytest.raises(MoveUnavailable, match="role admin"):
-        NovaLive(conf(), nova.client()).closed()
+        NovaCold(conf(), nova.client()).closed()
     wire.get("http://compute/os-services", json={"services": [{"host": "a"}]})
     with pytest.raises(MoveUnavailable, match="status"):
-        NovaLive(conf(), nova.client()).closed()
+        NovaCold(conf(), nova.client()).closed()

@@ -134,7 +134,7 @@ class Relocation(RuleBasedStateMachine):
 
     def check(self) -> None:
         [running] = self.zun.running()
-        assert list(self.zun.containers) == [running["uuid"]] == list(self.zun.claims)
+        assert list(self.zun.containers) == [running["uuid"]] == list(self.zun.placement.claims)
         if self.ledger.state is MoveState.DONE:
             assert running["host"] == TARGET
             assert running["mounts"] == [{"source": "vol-1", "destination": "/data"}]

@@ -49,7 +49,7 @@ class World:
         """See that all is as before the move."""
         assert self.ledger.state is state
         assert self.container()["uuid"] == self.task
-        assert list(self.zun.containers) == [self.task] == list(self.zun.claims)
+        assert list(self.zun.containers) == [self.task] == list(self.zun.placement.claims)
         assert self.address() == ADDRESS
         assert self.zun.ran == 1
 
@@ -232,7 +232,7 @@ def test_a_container_that_its_owner_deletes_leaves_nothing_behind(
     world.zun.carry_out()
     assert world.run() == f"Container {world.task} was deleted by its owner."
     assert world.ledger.state is MoveState.CANCELLED
-    assert (world.zun.containers, world.zun.ports, world.zun.claims) == ({}, {}, {})
+    assert (world.zun.containers, world.zun.ports, world.zun.placement.claims) == ({}, {}, {})
 
 
 def test_one_that_is_started_on_its_source_meanwhile_stays_there(
@@ -276,7 +276,7 @@ def test_a_target_that_dies_before_it_begins_leaves_no_claim(wire: requests_mock
     world.run(until="creating")
     world.zun.down.add(TARGET)
     world.run(until="undoing")
-    assert set(world.zun.claims.values()) == {SOURCE, TARGET}
+    assert set(world.zun.placement.claims.values()) == {SOURCE, TARGET}
     world.run()
     world.assert_back()
     world.zun.down.clear()
@@ -288,7 +288,7 @@ def test_a_claim_that_may_not_be_given_back_is_told_of(wire: requests_mock.Mocke
     world = World(wire)
     world.run(until="creating")
     world.zun.down.add(TARGET)
-    world.zun.placement_refuses = 403
+    world.zun.placement.refuses = [403]
     said = world.run()
     assert (world.ledger.state, world.container()["uuid"]) == (MoveState.FAILED, world.task)
     assert "is left, for the doctor to find" in said

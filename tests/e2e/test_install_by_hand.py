@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -126,7 +127,9 @@ def test_the_pages_lead_to_working_sharing_and_back(
     )
     assert {guest, container} <= decided
     used = wait_for(
-        lambda: {row["Framework"]: row["Used"] for row in manage("shares", "list")},
+        lambda: {
+            row["Framework"]: Fraction(row["Used"]["exact"]) for row in manage("shares", "list")
+        },
         lambda seen: all(share > 0 for share in seen.values()),
         60,
     )

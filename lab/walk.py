@@ -115,8 +115,9 @@ class Machine:
         subprocess.run([*self._enter(), *copy], check=True, stdin=subprocess.DEVNULL)
         for parts in (("systemd", "system"), *_DROPPED):
             self._root.joinpath("etc", *parts).mkdir(parents=True, exist_ok=True)
-        # The lab's Zun keeps what containers declared elsewhere, see declared_path.
-        (self._root / "var/lib/zun/hybrid-sched").mkdir(parents=True)
+        if self._host is not None:
+            # The lab's zun-compute keeps what containers declared elsewhere, see declared_path.
+            (self._root / "var/lib/zun/hybrid-sched").mkdir(parents=True)
         # Root's client of the database finds the lab's server, as it would on the server itself.
         socket = self.lab.folder("data", "mariadb") / "mariadb.sock"
         (self._root / "root").mkdir()

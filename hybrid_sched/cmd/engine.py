@@ -29,6 +29,7 @@ from hybrid_sched.conf import (  # noqa: E402
 from hybrid_sched.db import Database, DatabaseError, DatabaseNotReady  # noqa: E402
 from hybrid_sched.queue.duty import QueueDuty  # noqa: E402
 from hybrid_sched.queue.packers import PACKERS  # noqa: E402
+from hybrid_sched.quota.history import HistoryDuty  # noqa: E402
 from hybrid_sched.quota.service import QuotaService  # noqa: E402
 from hybrid_sched.watchdog.duty import WatchdogDuty  # noqa: E402
 from hybrid_sched.watchdog.executors import NAMESPACE as EXECUTORS  # noqa: E402
@@ -39,9 +40,9 @@ OPTIONS = (quota, queue, watchdog, coordination, database, clients, metrics)
 
 
 class EngineService(QuotaService):
-    """The engine as it is installed: it shares, works on the queue of declared tasks, and watches for exhausted hosts."""
+    """The engine as it is installed: it shares and keeps a history of that, works on the queue, and watches hosts."""
 
-    duties = (QueueDuty, WatchdogDuty)
+    duties = (HistoryDuty, QueueDuty, WatchdogDuty)
 
 
 def main() -> int:

@@ -152,6 +152,22 @@ OPTIONS = [
         "ask about last month's requests, and is some 3 GB for 30,000 requests a day.",
     ),
     cfg.FloatOpt(
+        "history_interval_s",
+        default=60.0,
+        min=0.0,
+        mutable=True,
+        help="Seconds between two records of the shares in the database, which `openstack hybrid share history` shows; 0 "
+        "records none. Of a cycle there is one at most. The default shows what a person would notice.",
+    ),
+    cfg.FloatOpt(
+        "history_retention_days",
+        default=14.0,
+        min=0.0,
+        mutable=True,
+        help="Days for which the history of shares is kept; 0 keeps none. The default shows the week before this one, too. "
+        "With the default interval it is some 40,000 rows a pool, 10 MB.",
+    ),
+    cfg.FloatOpt(
         "receipt_window_s",
         default=3600.0,
         min=0.0,

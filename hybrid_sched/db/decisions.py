@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from hybrid_sched.db.database import Database
+from hybrid_sched.db.forgetting import AT_ONCE, forget_before
 from hybrid_sched.db.schema import DECISIONS
 from hybrid_sched.db.terms import fenced
 
@@ -79,7 +80,7 @@ class DecisionStore:
 
         self._database.write(work)
 
-    def forget_before(self, decided_at_s: float, term: int, most: int = _AT_ONCE) -> int:
+    def forget_before(self, decided_at_s: float, term: int, most: int = AT_ONCE) -> int:
         """Forget old steps, a few in each transaction so that nobody waits for long.
 
         :param decided_at_s: Unix time; what was decided before goes.
@@ -87,16 +88,7 @@ class DecisionStore:
         :param most: that go at once.
         :returns: how many went; call again when it is ``most`` or more.
         """
-        is_old = _COLUMNS.decided_at < decided_at_s
-        last = sa.select(_COLUMNS.decided_at).where(is_old).order_by(_COLUMNS.decided_at)
-
-        def work(connection: sa.Connection) -> int:
-            fenced(connection, term)
-            until = connection.scalar(last.offset(most - 1).limit(1))
-            goes = is_old if until is None else _COLUMNS.decided_at <= until
-            return connection.execute(DECISIONS.delete().where(goes)).rowcount
-
-        return self._database.write(work)
+        return forget_before(self._database, _COLUMNS.decided_at, decided_at_s, term, most)
 
     def of(self, request_uuid: str) -> tuple[StoredDecision, ...]:
         """Give the steps of a request, the oldest first."""

@@ -164,3 +164,13 @@ STRATEGIES = sa.Table(
     _column("off_text", sa.Text),
     _column("since", sa.Double),
 )
+
+#: Shares as they were, one row for a framework in a pool; its figures as JSON, ``taken_at`` is Unix time.
+SHARE_HISTORY = sa.Table(
+    "share_history",
+    METADATA,
+    _column("taken_at", sa.Double, primary_key=True),
+    _column("framework", _NAME, primary_key=True),
+    _column("pool", _NAME, primary_key=True),
+    _column("figures", sa.Text),
+)

@@ -6,21 +6,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from fractions import Fraction
 from typing import Any, TypeVar
 
 import oslo_messaging
 from oslo_log import log
 
 from hybrid_sched.clients.nova import NovaClient
-from hybrid_sched.core.cluster import DEFAULT_POOL, FRAMEWORKS, Host, Pool, Snapshot
-from hybrid_sched.core.resources import Number, dominant_share
+from hybrid_sched.core.cluster import DEFAULT_POOL, FRAMEWORKS, Host, Snapshot
+from hybrid_sched.core.resources import Number
 from hybrid_sched.db import DatabaseError
 from hybrid_sched.db.terms import Deposed
 from hybrid_sched.quota.answers import NotReady
 from hybrid_sched.quota.decisions import DECIDED
 from hybrid_sched.quota.engine import Engine
 from hybrid_sched.quota.hypotheses import Hypotheses
+from hybrid_sched.quota.share_rows import share_rows
 from hybrid_sched.quota.statistics import HostRecord
 from hybrid_sched.rpc import bus, wire
 from hybrid_sched.rpc.isolation import isolation_to_wire
@@ -185,8 +185,7 @@ class EngineEndpoint:
     def shares(self, _context: Wire) -> list[Wire]:
         """Give each framework's weight and shares, in each pool."""
         snapshot, _ = self._engine.snapshot()
-        reserved = self._engine.reservations()
-        return [row for pool in snapshot.pools.values() for row in _shares(pool, reserved)]
+        return share_rows(snapshot, self._engine.reservations())
 
     def candidates(self, _context: Wire) -> list[Wire]:
         """Give the tasks whose move would give back what is borrowed, by pool and framework."""
@@ -245,29 +244,3 @@ class EngineEndpoint:
 
 def _amounts(declared: Mapping[str, Number]) -> Wire:
     return {name: number_to_wire(amount) for name, amount in declared.items()}
-
-
-def _shares(pool: Pool, reserved: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
-    rows = []
-    for framework in pool.frameworks.values():
-        used = dominant_share(framework.used, pool.capacity)
-        rows.append(
-            {
-                "pool": pool.name,
-                "framework": framework.name,
-                "weight": number_to_wire(framework.weight),
-                "used": number_to_wire(used),
-                "key": number_to_wire(Fraction(used) / framework.weight),
-                "wanted": number_to_wire(dominant_share(framework.wanted, pool.capacity)),
-                "fair": number_to_wire(framework.fair_share),
-                "entitled": number_to_wire(framework.entitlement),
-                "floor": number_to_wire(framework.floor),
-                "borrowed": number_to_wire(framework.borrowed),
-                "owed": number_to_wire(framework.owed),
-                "head_from": number_to_wire(framework.head_threshold),
-                "rung": framework.rung.value,
-                "squeeze": number_to_wire(framework.squeeze),
-                "reservations": reserved.get((pool.name, framework.name), 0),
-            }
-        )
-    return rows

@@ -33,8 +33,9 @@ from hybrid_sched.api.handlers import (
 from hybrid_sched.api.route import Route
 from hybrid_sched.api.routes import ROUTES
 from hybrid_sched.api.validation import read_body, read_path, read_query
-from hybrid_sched.db import DatabaseError
+from hybrid_sched.db import Database, DatabaseError
 from hybrid_sched.db.scores import ScoreStore
+from hybrid_sched.db.share_history import ShareHistory
 
 LOG = log.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def handler_of(route: Route) -> Handler:
 def make_application(
     conf: cfg.ConfigOpts,
     client: Asks,
-    store: ScoreStore,
+    database: Database,
     trusts: Trusting,
     enforcer: policy.Enforcer,
 ) -> flask.Flask:
@@ -64,7 +65,7 @@ def make_application(
 
     :param conf: options of the group ``[api]``.
     :param client: asks the quota service.
-    :param store: scores of hardware.
+    :param database: of the scores of hardware and the history of shares.
     :param trusts: has trusts made.
     :param enforcer: of the policy.
     """
@@ -76,7 +77,7 @@ def make_application(
         application.add_url_rule(
             _PARAMETER.sub(r"<\1>", route.path),
             route.operation,
-            _view(route, engine, store, trusts, enforcer),
+            _view(route, engine, database, trusts, enforcer),
             methods=[route.method],
             provide_automatic_options=False,
         )
@@ -92,11 +93,12 @@ def make_application(
 def _view(
     route: Route,
     engine: Engine,
-    store: ScoreStore,
+    database: Database,
     trusts: Trusting,
     enforcer: policy.Enforcer,
 ) -> Callable[..., flask.Response]:
     handler = handler_of(route)
+    scores, history = ScoreStore(database), ShareHistory(database)
 
     def view(**path: str) -> flask.Response:
         request = flask.request
@@ -105,12 +107,14 @@ def _view(
         if route.policy:
             caller.require_token()
             caller.require(route.policy)
+        microversions.require(flask.g.version, route.since)
         given = request.args.to_dict(flat=False)
         call = Call(
             route=route,
             caller=caller,
             engine=engine,
-            scores=store,
+            scores=scores,
+            history=history,
             trusts=trusts,
             path=read_path(route, path),
             query=read_query(route, given),

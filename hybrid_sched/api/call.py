@@ -17,6 +17,7 @@ from hybrid_sched.api.paging import Row, links, page_of
 from hybrid_sched.api.route import Route
 from hybrid_sched.clients.engine import NoAnswer
 from hybrid_sched.db.scores import ScoreStore
+from hybrid_sched.db.share_history import ShareHistory
 
 LOG = log.getLogger(__name__)
 
@@ -99,6 +100,7 @@ class Call:
     :param caller: who asks, without a token on routes that everybody may ask.
     :param engine: the quota service.
     :param scores: of hardware.
+    :param history: of shares.
     :param trusts: by which tasks are launched in the projects of their owners.
     :param path: parameters of the path.
     :param query: parameters of the query, read.
@@ -111,6 +113,7 @@ class Call:
     caller: Caller
     engine: Engine
     scores: ScoreStore
+    history: ShareHistory
     trusts: Trusting
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, Any] = field(default_factory=dict)

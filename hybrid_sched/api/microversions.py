@@ -4,6 +4,7 @@
 History:
 
 * 1.0: the first.
+* 1.1: the history of shares.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from hybrid_sched.api.errors import ApiError
 from hybrid_sched.api.route import SERVICE_TYPE
 
 OLDEST = (1, 0)
-NEWEST = (1, 0)
+NEWEST = (1, 1)
 HEADER = "OpenStack-API-Version"
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})")
 
@@ -28,6 +29,27 @@ Version = tuple[int, int]
 def shown(version: Version) -> str:
     """Write a version."""
     return f"{version[0]}.{version[1]}"
+
+
+def version_of(text: str) -> Version:
+    """Read a version as routes name it."""
+    major, minor = text.split(".")
+    return int(major), int(minor)
+
+
+def require(version: Version, since: str) -> None:
+    """See that a request is for a version that has something.
+
+    :param since: in which it came.
+    :raises ApiError: when it is for an older one.
+    """
+    if version < version_of(since):
+        raise ApiError(
+            HTTPStatus.NOT_FOUND,
+            "version.too_old",
+            f"{HEADER}: version {shown(version)}, which is asked for, has nothing at this address: send `{SERVICE_TYPE} "
+            f"{since}` or `{SERVICE_TYPE} latest`.",
+        )
 
 
 def wanted(headers: Mapping[str, str]) -> Version:

@@ -70,7 +70,7 @@ def statuses_of(route: Route) -> tuple[int, ...]:
     found = {400, 406, 503, *route.refusals}
     if route.policy:
         found |= {401, 403}
-    if route.path_schemas:
+    if route.path_schemas or microversions.version_of(route.since) > microversions.OLDEST:
         found.add(404)
     # Any request may come with a body.
     found.add(413)

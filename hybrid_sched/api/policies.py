@@ -64,6 +64,7 @@ _RULES: dict[str, tuple[str, str]] = {
         CLOUD_READER,
         "List the tasks whose move would give back what is borrowed.",
     ),
+    "shares:history": (CLOUD_READER, "List what each framework held and might hold."),
     "hosts:list": (CLOUD_READER, "List the hosts."),
     "hosts:show": (CLOUD_READER, "Show one host with its tasks, of whatever project."),
     "hosts:drain": (ADMIN, "Empty a host, or let it take tasks again."),

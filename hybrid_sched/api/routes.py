@@ -11,6 +11,7 @@ from hybrid_sched.api.route import Route, paged, several
 from hybrid_sched.api.schemas import rebalancing, tasks
 from hybrid_sched.api.schemas.common import (
     FRAMEWORK,
+    LATEST_S,
     LONGEST_NAME,
     NAME,
     POOL,
@@ -99,6 +100,22 @@ _FRAMEWORKS = (
         ref("Candidates"),
         "hybrid_scheduling:candidates:list",
         {**_OF_FRAMEWORK, **_OF_POOL, **paged(["pool", "framework"])},
+    ),
+    Route(
+        "list_share_history",
+        "GET",
+        "/v1/shares/history",
+        "List what each framework held and might hold, in each pool, as it was recorded",
+        ref("ShareHistory"),
+        "hybrid_scheduling:shares:history",
+        {
+            **_OF_FRAMEWORK,
+            **_OF_POOL,
+            "since_s": integer("Unix time from which on.", minimum=0, maximum=LATEST_S),
+            "until_s": integer("Unix time before which.", minimum=0, maximum=LATEST_S),
+            **paged(["taken_at_s"], ("desc", "asc")),
+        },
+        since="1.1",
     ),
 )
 

@@ -15,7 +15,6 @@ from hybrid_sched.conf import api as api_options
 from hybrid_sched.conf import clients as client_options
 from hybrid_sched.conf import database as database_options
 from hybrid_sched.db import Database
-from hybrid_sched.db.scores import ScoreStore
 
 _VERSION = "1.1"
 
@@ -38,7 +37,7 @@ def wsgi_application(conf: cfg.ConfigOpts, client: Asks | None = None) -> Applic
     database = Database(**database_options.parameters(conf))
     # An engine that knows of no owners would take on tasks of tenants as the operator's.
     client = client or EngineClient(conf, version=_VERSION)
-    inner = make_application(conf, client, ScoreStore(database), Trusts(conf), enforcer_of(conf))
+    inner = make_application(conf, client, database, Trusts(conf), enforcer_of(conf))
     application = surrounded(inner, conf)
     if not conf.keystone_authtoken.www_authenticate_uri:
         raise ValueError(

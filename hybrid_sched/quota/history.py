@@ -19,8 +19,8 @@ from hybrid_sched.quota.duty import TermThread
 from hybrid_sched.quota.engine import Engine
 from hybrid_sched.quota.share_rows import share_rows
 
-#: What is recorded of the figures of a framework in a pool.
-FIGURES = (
+# What is recorded of the figures of a framework in a pool.
+_FIGURES = (
     *("weight", "used", "wanted", "fair", "entitled", "borrowed", "owed", "rung", "squeeze"),
 )
 _DAY_S = 86_400.0
@@ -108,23 +108,27 @@ class HistoryDuty:
         # Nothing is new before the first cycle, nor while cycles fail.
         if snapshot.version == self._recorded_version:
             return
-        rows = [
-            SharesThen(
-                snapshot.taken_at_s,
-                row["framework"],
-                row["pool"],
-                {name: row[name] for name in FIGURES},
-            )
-            for row in share_rows(snapshot, {})
-        ]
         try:
-            self._store.put(snapshot.taken_at_s, rows, self._term)
+            self._store.put(snapshot.taken_at_s, records_of(snapshot), self._term)
         except Deposed:
             raise
         except Exception:
             self.missed += 1
             raise
         self._recorded_version = snapshot.version
+
+
+def records_of(snapshot: Snapshot) -> list[SharesThen]:
+    """Give what is recorded of a snapshot."""
+    return [
+        SharesThen(
+            snapshot.taken_at_s,
+            row["framework"],
+            row["pool"],
+            {name: row[name] for name in _FIGURES},
+        )
+        for row in share_rows(snapshot, {})
+    ]
 
 
 class HistoryCollector(Collector):

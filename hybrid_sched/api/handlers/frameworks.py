@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from hybrid_sched.api.call import Call, pool_of
 from hybrid_sched.api.errors import bad_request
+from hybrid_sched.api.paging import limit_of, unknown_marker
 from hybrid_sched.core.resources import exact
+from hybrid_sched.db.share_history import Key
 from hybrid_sched.rpc.wire import number_to_wire
 
 _EXACT = ("used", "fair", "weight")
@@ -53,7 +56,44 @@ def unset_weight(call: Call) -> None:
     )
 
 
+def list_share_history(call: Call) -> dict[str, Any]:
+    """List what each framework held and might hold; the marker is time, framework and pool of a row."""
+    query = call.query
+    limit = limit_of(query)
+    found = call.history.page(
+        limit,
+        after=_key(query["marker"]) if "marker" in query else None,
+        descending=query["sort_dir"] == "desc",
+        framework=query.get("framework"),
+        pool=pool_of(query["pool"]) if "pool" in query else None,
+        since_s=query.get("since_s"),
+        until_s=query.get("until_s"),
+    )
+    rows = [
+        {
+            "taken_at_s": each.taken_at_s,
+            "pool": each.pool,
+            "framework": each.framework,
+            **each.figures,
+        }
+        for each in found
+    ]
+    marker = ":".join(map(str, found[-1].key)) if len(found) == limit else ""
+    return call.collection("history", rows, marker)
+
+
 def list_candidates(call: Call) -> dict[str, Any]:
     """List the tasks whose move would give back what is borrowed."""
     rows = call.matching(call.engine.ask("candidates"), "framework", "pool")
     return call.page("candidates", rows, ("pool", "framework"))
+
+
+def _key(marker: str) -> Key:
+    try:
+        time_s, framework, pool = marker.split(":", 2)
+        taken_at_s = float(time_s)
+    except ValueError:
+        raise unknown_marker() from None
+    if not math.isfinite(taken_at_s):
+        raise unknown_marker()
+    return taken_at_s, framework, pool_of(pool)

@@ -14,6 +14,8 @@ Schema = dict[str, Any]
 LONGEST_NAME = 255
 #: Rows of a page at most, and of one that is asked for without a limit.
 MOST_ROWS = 1000
+#: Unix time that is late enough for everybody, and exact as a float.
+LATEST_S = 2**53
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 

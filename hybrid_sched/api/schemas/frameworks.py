@@ -34,6 +34,8 @@ WEIGHT = {
     ],
 }
 
+_RUNG = text("How far the engine goes to get back what is owed.")
+
 COMPONENTS: dict[str, Schema] = {
     "FrameworkInPool": {
         "description": "What one framework holds and may hold of one pool. Every share is a part of the pool in the dominant "
@@ -52,12 +54,29 @@ COMPONENTS: dict[str, Schema] = {
                 "borrowed": EXACT,
                 "owed": EXACT,
                 "head_from": EXACT,
-                "rung": text("How far the engine goes to get back what is owed."),
+                "rung": _RUNG,
                 "squeeze": EXACT,
                 "reservations": integer("Reservations that are held now."),
             }
         ),
     },
+    "SharesThen": {
+        "description": "What one framework held and might hold of one pool at some time; the figures are those of "
+        "FrameworkInPool.",
+        **record(
+            {
+                "taken_at_s": UNIX_TIME,
+                "pool": POOL,
+                "framework": FRAMEWORK,
+                **dict.fromkeys(
+                    ("weight", "used", "wanted", "fair", "entitled", "borrowed", "owed"), EXACT
+                ),
+                "rung": _RUNG,
+                "squeeze": EXACT,
+            }
+        ),
+    },
+    "ShareHistory": collection("history", ref("SharesThen")),
     "Framework": record({"name": FRAMEWORK, "pools": array(ref("FrameworkInPool"))}),
     "Frameworks": collection("frameworks", ref("FrameworkInPool")),
     "OneFramework": single("framework", ref("Framework")),

@@ -33,11 +33,13 @@ from hybrid_sched.core.decision import Decision, Stage
 from hybrid_sched.core.queued import QueuedTask
 from hybrid_sched.core.resources import Resources
 from hybrid_sched.db import Database
+from hybrid_sched.db.share_history import ShareHistory
 from hybrid_sched.db.tasks import TaskStore
 from hybrid_sched.db.weights import WeightStore
 from hybrid_sched.queue.endpoint import QueueEndpoint
 from hybrid_sched.queue.tasks import BadTask, TaskQueue
 from hybrid_sched.quota.endpoint import EngineEndpoint
+from hybrid_sched.quota.history import records_of
 from hybrid_sched.quota.receipt_endpoint import ReceiptEndpoint
 from hybrid_sched.watchdog.endpoint import WatchdogEndpoint
 
@@ -147,6 +149,16 @@ class Engine:
             self._weights.unset(pool, framework, self.world.term)
         else:
             self._weights.set(pool, framework, weight, self.world.term)
+
+
+def record_shares(site: Site, *seconds: float) -> None:
+    """Let the leader have recorded the shares, so many seconds after now."""
+    world = site.engine.world
+    rows = records_of(world.engine.snapshot()[0])
+    for later_s in seconds or (0.0,):
+        at_s = world.now_s + later_s
+        then = [replace(row, taken_at_s=at_s) for row in rows]
+        ShareHistory(site.database).put(at_s, then, world.term)
 
 
 _ACCOUNT = f"""

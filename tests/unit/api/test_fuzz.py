@@ -16,7 +16,18 @@ from typing import Any
 import pytest
 import requests_mock
 import schemathesis
-from api_site import ADMIN, BIG, MANAGER, MEMBER, OTHER, READER, STRANGER, SYSTEM_READER, Site
+from api_site import (
+    ADMIN,
+    BIG,
+    MANAGER,
+    MEMBER,
+    OTHER,
+    READER,
+    STRANGER,
+    SYSTEM_READER,
+    Site,
+    record_shares,
+)
 from api_site import add_tokens as add
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -25,6 +36,8 @@ from keystonemiddleware.fixture import AuthTokenFixture
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
+from hybrid_sched.api.microversions import HEADER
+from hybrid_sched.api.route import SERVICE_TYPE
 from hybrid_sched.api.routes import ROUTES
 from hybrid_sched.db import Database
 
@@ -85,6 +98,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
         [row] = site.submit("db")
         site.engine.launched(row["uuid"], BIG)
         site.engine.decided(BIG)
+        record_shares(site)
         made = Fuzzed(site)
         yield made
     database.close()
@@ -112,8 +126,9 @@ def test_whatever_is_sent_is_answered_as_documented(
         case=about.as_strategy(generation_mode=mode),
         token=st.just(MEMBER if operation in _OF_MEMBERS else ADMIN) | st.sampled_from(_TOKENS),
         name=st.none() | st.sampled_from(known),
+        newest=st.booleans(),
     )
-    def send(case: Any, token: str | None, name: str | None) -> None:
+    def send(case: Any, token: str | None, name: str | None, *, newest: bool) -> None:
         for parameter in case.path_parameters or {}:
             if name is not None:
                 case.path_parameters[parameter] = name
@@ -122,6 +137,8 @@ def test_whatever_is_sent_is_answered_as_documented(
         headers = dict(case.headers or {})
         headers.pop("X-Auth-Token", None)
         case.headers = headers
+        if newest:
+            headers[HEADER] = f"{SERVICE_TYPE} latest"
         if token is not None:
             headers["X-Auth-Token"] = token
         answer = case.call()

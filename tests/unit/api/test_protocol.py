@@ -21,7 +21,7 @@ from hybrid_sched.db import DatabaseError
 def test_the_versions_and_the_document_are_told_to_everybody(site: Site) -> None:
     [version] = site.get("/", None)["versions"]
     assert (version["id"], version["status"]) == ("v1.0", "CURRENT")
-    assert (version["min_version"], version["max_version"]) == ("1.0", "1.0")
+    assert (version["min_version"], version["max_version"]) == ("1.0", "1.1")
     assert version["links"][0] == {"rel": "self", "href": "http://localhost/v1"}
     assert site.get("/v1", None)["version"] == version
     served = site.get("/v1/openapi.json", None)
@@ -33,15 +33,20 @@ def test_the_versions_and_the_document_are_told_to_everybody(site: Site) -> None
 
 
 def test_the_version_that_is_asked_for_is_the_answers(site: Site) -> None:
-    for wanted in ("hybrid-scheduling 1.0", "hybrid-scheduling latest", "compute 2.99"):
+    for wanted, given in (
+        ("hybrid-scheduling 1.0", "1.0"),
+        ("hybrid-scheduling 1.1", "1.1"),
+        ("hybrid-scheduling latest", "1.1"),
+        ("compute 2.99", "1.0"),
+    ):
         answer = site.send("GET", "/v1/hosts", headers={"OpenStack-API-Version": wanted})
         assert answer.status_int == 200
-        assert answer.headers["OpenStack-API-Version"] == "hybrid-scheduling 1.0"
+        assert answer.headers["OpenStack-API-Version"] == f"hybrid-scheduling {given}"
         assert "OpenStack-API-Version" in answer.headers["Vary"]
 
 
 @pytest.mark.parametrize(
-    ("wanted", "status"), [("1.1", 406), ("0.9", 406), ("2.0", 406), ("one", 400), ("1", 400)]
+    ("wanted", "status"), [("1.2", 406), ("0.9", 406), ("2.0", 406), ("one", 400), ("1", 400)]
 )
 def test_a_version_that_is_not_served_is_refused(site: Site, wanted: str, status: int) -> None:
     headers = {"OpenStack-API-Version": f"hybrid-scheduling {wanted}"}

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hybrid_sched.cli.columns import Amount, Share, Table
+from hybrid_sched.cli.columns import Amount, Moment, Share, Table
 from hybrid_sched.cli.errors import UserError
 from hybrid_sched.core.resources import exact
 from hybrid_sched.rpc.wire import number_to_wire
@@ -53,6 +53,30 @@ def framework_table(rows: Iterable[Row]) -> Table:
             (
                 *framework_cells(row),
                 *(Share(row[name]) for name in ("entitled", "borrowed", "owed")),
+                row["rung"],
+                Amount(row["squeeze"]),
+            )
+            for row in rows
+        ),
+    )
+
+
+def history_table(rows: Iterable[Row]) -> Table:
+    """Show what each framework held and might hold, in each pool.
+
+    :param rows: as the API gives them.
+    """
+    shares = tuple(share for share in _SHARES if share != "floor")
+    columns = ("Time", "Framework", "Pool", "Weight", *(each.capitalize() for each in shares))
+    return (
+        (*columns, "Rung", "Squeeze"),
+        (
+            (
+                Moment(row["taken_at_s"]),
+                row["framework"],
+                row["pool"] or "default",
+                Amount(row["weight"]),
+                *(Share(row[share]) for share in shares),
                 row["rung"],
                 Amount(row["squeeze"]),
             )

@@ -65,15 +65,16 @@ class ApiClient:
         """
         return self._send("GET", path, query=query)
 
-    def rows(self, plural: str, **query: Any) -> Iterator[Any]:
+    def rows(self, *path: str, **query: Any) -> Iterator[Any]:
         """Read a collection page by page.
 
-        :param plural: its name, in the path as in the answer.
+        :param path: names below ``/v1``; the last one is that of the rows in the answer.
         :param query: parameters; those that are None are left out.
         :raises UserError: when there is no answer, or it is an error.
         """
+        plural = path[-1]
         while True:
-            answer = self._send("GET", (plural,), query=query)
+            answer = self._send("GET", path, query=query)
             yield from answer[plural]
             links = answer.get(f"{plural}_links", [])
             following = next((link["href"] for link in links if link["rel"] == "next"), None)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 API_NAME = "hybrid"
 API_VERSION_OPTION = "os_hybrid_api_version"
-DEFAULT_API_VERSION = "1.0"
+DEFAULT_API_VERSION = "1.1"
 #: Microversions that the commands know.
-API_VERSIONS = ("1.0",)
+API_VERSIONS = ("1.0", "1.1")
 
 _OVERRIDE = "hybrid_endpoint_override"
 

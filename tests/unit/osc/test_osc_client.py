@@ -84,7 +84,7 @@ def test_a_microversion_is_asked_for(site: Site, keystone: Keystone, openstack: 
         keystone.endpoints[SERVICE_TYPE] = url
         openstack.json("watchdog", "show")
         said = openstack("--os-hybrid-api-version", "1.999", "hybrid", "watchdog", "show")
-    assert seen == ["hybrid-scheduling 1.0", "hybrid-scheduling 1.999"]
+    assert seen == ["hybrid-scheduling 1.1", "hybrid-scheduling 1.999"]
     assert said.code == 1
     assert "1.999" in said.err
 

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import queue
+import subprocess
+import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,12 @@ from hybrid_sched.conf import clients, coordination, database, metrics, quota
 from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from hybrid_sched.db import Database, DatabaseError
 from hybrid_sched.db.reservations import ReservationStore
+from hybrid_sched.db.share_history import ShareHistory
 from hybrid_sched.db.terms import Deposed, Terms
 from hybrid_sched.db.weights import WeightStore
+from hybrid_sched.quota.history import HistoryDuty
 from hybrid_sched.quota.leadership import Leadership
-from hybrid_sched.quota.service import Leader, QuotaService
+from hybrid_sched.quota.service import DutyMaker, Leader, QuotaService
 from hybrid_sched.rpc import bus
 from hybrid_sched.rpc.messages import decision_to_wire, report_to_wire, request_to_wire
 
@@ -128,11 +132,13 @@ def wait_until(is_so: Callable[[], Any]) -> Any:
     return found
 
 
-def lead(office: Office) -> tuple[int, threading.Thread, Leadership]:
+def lead(
+    office: Office, duties: Sequence[DutyMaker] = ()
+) -> tuple[int, threading.Thread, Leadership]:
     leadership = Leadership(office.conf, office.terms)
     term = leadership.campaign(office.stopping)
     assert term is not None
-    leader = Leader(office.conf, term, office.database, office.transport)
+    leader = Leader(office.conf, term, office.database, office.transport, duties)
     return term, office.run(lambda: leader.run(office.stopping, leadership)), leadership
 
 
@@ -282,3 +288,21 @@ def test_the_service_leads_follows_and_leads_again_until_it_is_told_to_stop(
         service.terminate()
         running.join(_LIMIT_S)
     assert not running.is_alive()
+
+
+def test_a_leader_keeps_a_history_of_the_shares(office: Office) -> None:
+    office.conf.set_override("history_interval_s", 0.1, "quota")
+    lead(office, [HistoryDuty])
+    send_report(office, 1)
+    history = ShareHistory(office.database)
+    [row, *_] = wait_until(
+        lambda: [row for row in history.page(9, framework=CONTAINER) if row.figures["used"]]
+    )
+    assert row.figures["used"] == "9/10"
+
+
+def test_the_engine_that_is_installed_has_this_duty() -> None:
+    # Its module chooses the threads of a process at import, so that it gets one of its own.
+    program = "from hybrid_sched.cmd.engine import EngineService as e; print(*(d.__name__ for d in e.duties))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.split() == [b"HistoryDuty", b"QueueDuty", b"WatchdogDuty"]

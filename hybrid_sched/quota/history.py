@@ -61,7 +61,6 @@ class HistoryDuty:
         self._now_s = now_s
         self._clock_s = clock_s
         self._recorded_at_s = now_s()
-        self._recorded_version = 0
         self._has_more_to_forget = False
         self._thread = TermThread("history of shares", self.run_round, self.pause_s, over)
         #: Records that are not in the database because it was away, or for another fault.
@@ -105,9 +104,7 @@ class HistoryDuty:
         return float(options.history_interval_s) if options.history_retention_days else 0.0
 
     def _record(self, snapshot: Snapshot) -> None:
-        # Nothing is new before the first cycle, nor while cycles fail.
-        if snapshot.version == self._recorded_version:
-            return
+        # Before the first cycle there are no rows, and while cycles fail the same ones are written again.
         try:
             self._store.put(snapshot.taken_at_s, records_of(snapshot), self._term)
         except Deposed:
@@ -115,7 +112,6 @@ class HistoryDuty:
         except Exception:
             self.missed += 1
             raise
-        self._recorded_version = snapshot.version
 
 
 def records_of(snapshot: Snapshot) -> list[SharesThen]:

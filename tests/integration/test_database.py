@@ -29,6 +29,7 @@ from hybrid_sched.db.decisions import MOST_BYTES, DecisionStore, StoredDecision
 from hybrid_sched.db.reservations import ReservationStore, StoredReservation
 from hybrid_sched.db.schema import METADATA, QUEUED_TASKS, RESERVATIONS
 from hybrid_sched.db.scores import ScoreStore
+from hybrid_sched.db.share_history import ShareHistory, SharesThen
 from hybrid_sched.db.tasks import TaskStore
 from hybrid_sched.db.terms import Deposed, Terms, fenced
 from hybrid_sched.db.weights import WeightStore
@@ -147,6 +148,32 @@ def test_decisions_come_back_exactly_each_once_and_the_old_ones_go(database: Dat
     Terms(database).begin("b", 2.0)
     with pytest.raises(Deposed):
         store.put_many(steps, term)
+
+
+def test_the_history_of_shares_comes_back_exactly_page_by_page(database: Database):
+    term = Terms(database).begin("test", 1.0)
+    history = ShareHistory(database)
+    moments = [1.76e9 + third / 3 for third in range(4)]
+    for at_s in moments:
+        # A name in capital letters is another pool.
+        rows = [SharesThen(at_s, "container", pool, {"used": "1/3"}) for pool in ("", "é", "É")]
+        history.put(at_s, rows, term)
+        history.put(at_s, rows, term)
+    for descending in (True, False):
+        found: list[SharesThen] = []
+        while page := history.page(
+            5, after=found[-1].key if found else None, descending=descending
+        ):
+            found += page
+        assert [each.key for each in found] == sorted(
+            (each.key for each in found), reverse=descending
+        )
+        assert {each.key for each in found} == {
+            (at_s, "container", pool) for at_s in moments for pool in ("", "é", "É")
+        }
+    assert len(history.page(99, pool="é", since_s=moments[1], until_s=moments[3])) == 2
+    assert [history.forget_before(moments[2], term, most=4) for _ in range(2)] == [6, 0]
+    assert len(history.page(99)) == 6
 
 
 def test_no_two_processes_get_the_same_term(database: Database, url: str):

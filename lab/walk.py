@@ -31,6 +31,8 @@ _OWN = ("etc", "var/lib", "var/log", "usr/local/bin")
 #: Folders, below /etc of a machine, that are those in which the lab's services look for more configuration.
 _DROPPED = (("nova", "nova.conf.d"), ("zun", "zun.conf.d"))
 _DIRECTIVE = re.compile(r"^\.\. code-block:: *(\w+) *$")
+#: What ends so is followed by a literal block, unless it is itself a directive.
+_LITERAL = re.compile(r"^(?!\.\. ).*::$")
 _OPTION = re.compile(r"^ +:(\w+): *(.*?) *$")
 #: Codes with which the doctor tells of findings.
 _FINDINGS = range(4)
@@ -40,7 +42,7 @@ _FINDINGS = range(4)
 class Block:
     """A block of code of a page.
 
-    :param language: as the page names it.
+    :param language: as the page names it; empty for a literal block.
     :param name: ``:name:`` of the block; empty when it has none.
     :param caption: ``:caption:``, for a file its path.
     :param text: without its indentation.
@@ -54,21 +56,26 @@ class Block:
     @property
     def commands(self) -> list[str]:
         """Commands of a block of the language ``console``: what follows a prompt, ``#`` or ``$``."""
-        return [line[2:] for line in self.text.splitlines() if line[:2] in {"# ", "$ "}]
+        lines = re.sub(r" \\\n\s*", " ", self.text).splitlines()
+        return [line[2:] for line in lines if line[:2] in {"# ", "$ "}]
 
 
-def blocks(page: Path) -> list[Block]:
-    """Read the blocks of code of a page, in order."""
-    return list(_blocks(page.read_text().splitlines()))
+def blocks(page: Path, *, literal: bool = False) -> list[Block]:
+    """Read the blocks of code of a page, in order.
+
+    :param literal: also those that follow two colons.
+    """
+    return list(_blocks(page.read_text().splitlines(), literal))
 
 
-def _blocks(lines: Sequence[str]) -> Iterator[Block]:
+def _blocks(lines: Sequence[str], literal: bool) -> Iterator[Block]:
     at = 0
     while at < len(lines):
         directive = _DIRECTIVE.match(lines[at].strip())
+        is_literal = literal and _LITERAL.match(lines[at].strip()) is not None
         indent = len(lines[at]) - len(lines[at].lstrip())
         at += 1
-        if directive is None:
+        if directive is None and not is_literal:
             continue
         options = {}
         while at < len(lines) and (option := _OPTION.match(lines[at])):
@@ -81,7 +88,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[Block]:
             body.append(lines[at])
             at += 1
         yield Block(
-            directive[1],
+            directive[1] if directive else "",
             options.get("name", ""),
             options.get("caption", ""),
             _dedented(body),

@@ -25,7 +25,7 @@ class LeftClaims:
     def give_back(self, uuid: str) -> str:
         """Give back what is left.
 
-        :param uuid: of a container that Zun does not know any more, or of a migration that is over and whose guest is gone.
+        :param uuid: of a container that Zun does not know any more, or of a migration whose guest is gone.
         :returns: a sentence about what could not be given back; empty when nothing is left.
         :raises MoveUnavailable: when Placement does not answer, or something was written for it meanwhile.
         """

@@ -28,6 +28,8 @@ from hybrid_sched.interfaces.executor import MoveUnavailable, Step
 
 _ASKED, _ABORTING = "asking Nova", "aborting"
 _ASKED_AT_MOST = 3
+#: Detail of a move: uuid of Nova's migration, which holds the claim on the source.
+_MIGRATION = "migration"
 _ABORTABLE = frozenset({"queued", "preparing", "running"})
 _POWERS = {"active": POWER_RUNNING, "paused": POWER_PAUSED}
 
@@ -106,6 +108,7 @@ class NovaLive(NovaExecutor):
 
     def _follow(self, move: MoveRecord, guest: Guest) -> Step:
         current = self._migration(move)
+        move = _noted(move, current)
         is_under_way = guest.task_state or (current is not None and current.status in STATUSES)
         if not is_under_way:
             if guest.host == move.decision.target and guest.vm_state != "error":
@@ -176,6 +179,7 @@ class NovaLive(NovaExecutor):
             raise MoveUnavailable(str(refused)) from None
 
     def _undo_next(self, move: MoveRecord, guest: Guest, current: GuestMigration | None) -> Step:
+        move = _noted(move, current)
         ends, why = MoveState(move.details["ends"]), str(move.details["why"])
         if current is not None and current.status in _ABORTABLE:
             self._ask_gently(lambda: self._nova.abort(move.decision.task, current.number))
@@ -214,20 +218,19 @@ class NovaLive(NovaExecutor):
         return over(ends, move.details, f"{why.rstrip('.')}; the guest runs on {guest.host}.")
 
     def _deleted(self, move: MoveRecord) -> Step:
-        """End a move whose guest is gone, with nothing claimed for its migration once Nova is done with it."""
-        current = self._migration(move) if move.step else None
-        if current is None:
-            return deleted(move)
-        if current.status in STATUSES:
-            waited_s = self._clock() - move.details["since_s"]
-            if waited_s < self._conf.migration.live_timeout_s:
-                text = f"Guest {move.decision.task} was deleted; Nova is not done with its migration yet."
-                return going_on(move.step, move.details, text, self._poll_s)
-            return deleted(move)
-        ended, left = deleted(move), self._claims.give_back(current.uuid)
+        """End a move whose guest is gone, and nothing is claimed for its migration, of which Nova does not tell any more."""
+        migration = str(move.details.get(_MIGRATION) or "")
+        ended, left = deleted(move), self._claims.give_back(migration) if migration else ""
         return replace(ended, text=f"{ended.text} {left}") if left else ended
 
     def _migration(self, move: MoveRecord) -> GuestMigration | None:
         """Give the newest migration of the guest that is not from before the move."""
         newest = self._nova.migrations(move.decision.task)[:1]
         return next((each for each in newest if each.number > move.details["after"]), None)
+
+
+def _noted(move: MoveRecord, current: GuestMigration | None) -> MoveRecord:
+    """Keep in mind which migration of Nova's it is."""
+    if current is None:
+        return move
+    return replace(move, details={**move.details, _MIGRATION: current.uuid})

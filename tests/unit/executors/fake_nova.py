@@ -125,7 +125,8 @@ class FakeNova:
         if not self.lists_all:
             return _refused(context, 404)
         [uuid] = request.qs["instance_uuid"]
-        return self._of(uuid, under_way=False)
+        # Those of a guest that is deleted are deleted with it.
+        return self._of(uuid, under_way=False) if uuid in self.guests else {"migrations": []}
 
     def _list_under_way(self, request: Any, _context: Any) -> Any:
         return self._of(request.path.split("/")[2], under_way=True)

@@ -9,12 +9,8 @@ that stalls is charged for all requests that it kept waiting (Tene, How not to m
 
 from __future__ import annotations
 
-import dataclasses
-import http.client
 import json
 import math
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -23,16 +19,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lab import hosts
-from lab.cloud import Cloud, wait_for
-from lab.layout import CHECKOUT, Host, Lab, saved_lab
-from lab.services import hybrid, nova, zun
+from benchmarks.neighbourhood import TIMEOUT_S, Container, Neighbourhood, Website
+from lab.layout import Host, Lab, saved_lab
 
 _PATH = Path(".bench") / "noisy.json"
 _REQUESTS_A_S = 20
 _REQUESTS = 600
-_TIMEOUT_S = 10.0
-_PREFIX = "noisy-"
 _SINK_PORT = 5001
 
 #: What each hog does for ever, and what it declares besides a quarter of a core and 64 MiB.
@@ -48,39 +40,21 @@ HOGS: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-class Website:
-    """The guest that serves.
+def response_times_s(website: Website) -> list[float]:
+    """Ask at a fixed pace; one that does not come in time counts as the time that it was waited for."""
+    start_s = time.monotonic() + 0.5
 
-    :param address: of it.
-    """
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-
-    def response_times_s(self) -> list[float]:
-        """Ask at a fixed pace; one that does not come in time counts as the time that it was waited for."""
-        start_s = time.monotonic() + 0.5
-
-        def ask(number: int) -> float:
-            due_s = start_s + number / _REQUESTS_A_S
-            time.sleep(max(0.0, due_s - time.monotonic()))
-            try:
-                self.get()
-            except OSError:
-                return _TIMEOUT_S
-            return time.monotonic() - due_s
-
-        with ThreadPoolExecutor(_REQUESTS_A_S) as pool:
-            return list(pool.map(ask, range(_REQUESTS)))
-
-    def get(self) -> bytes:
-        """Ask once."""
-        connection = http.client.HTTPConnection(self._address, timeout=_TIMEOUT_S)
+    def ask(number: int) -> float:
+        due_s = start_s + number / _REQUESTS_A_S
+        time.sleep(max(0.0, due_s - time.monotonic()))
         try:
-            connection.request("GET", "/index.html")
-            return connection.getresponse().read()
-        finally:
-            connection.close()
+            website.get()
+        except OSError:
+            return TIMEOUT_S
+        return time.monotonic() - due_s
+
+    with ThreadPoolExecutor(_REQUESTS_A_S) as pool:
+        return list(pool.map(ask, range(_REQUESTS)))
 
 
 def summary(times_s: Sequence[float]) -> dict[str, float]:
@@ -93,170 +67,38 @@ def summary(times_s: Sequence[float]) -> dict[str, float]:
     return {"p50_ms": percentile(0.5), "p99_ms": percentile(0.99), "worst_ms": percentile(1)}
 
 
-class Neighbourhood:
-    """One host with the website, and another one that takes what the hogs send.
+@contextmanager
+def hogs(place: Neighbourhood) -> Iterator[None]:
+    """Run them for a while; the other host takes what they send."""
 
-    :param lab: with two hosts at least.
-    """
-
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
-        self._cloud = Cloud(lab)
-        self.host, self._other = lab.hosts[:2]
-        self._hogs: list[str] = []
-
-    @contextmanager
-    def dedicated_cpus(self) -> Iterator[None]:
-        """Have the host's last CPU kept for guests with CPUs of their own for a while, as an operator would."""
-        last = (os.cpu_count() or 2) - 1
-        shared = "0" if last == 1 else f"0-{last - 1}"
-        nova.configure_compute(self._lab, self.host, cpu_dedicated_set=last, cpu_shared_set=shared)
-        self._restart("nova-compute")
-        try:
-            self._wait_for_cpus(dedicated=True)
-            yield
-        finally:
-            nova.configure_compute(self._lab, self.host)
-            self._restart("nova-compute")
-            self._wait_for_cpus(dedicated=False)
-
-    def _wait_for_cpus(self, *, dedicated: bool) -> None:
-        provider = self._cloud.provider(self.host.name)
-        if provider is None:
-            raise RuntimeError(f"Placement does not know {self.host.name}")
-        wait_for(
-            lambda: "PCPU" in self._cloud.inventory(provider["uuid"]),
-            lambda there: there == dedicated,
-            180,
-        )
-
-    @contextmanager
-    def website(self) -> Iterator[Website]:
-        """Start the guest, with a CPU of its own, wait until it answers, and remove it at the end."""
-        compute = self._cloud.sdk.compute
-        flavor = compute.create_flavor(name=f"{_PREFIX}flavor", vcpus=1, ram=256, disk=0)
-        compute.create_flavor_extra_specs(flavor, {"hw:cpu_policy": "dedicated"})
-        uuid = self._cloud.create_server(f"{_PREFIX}web", flavor.name, host=self.host.name)
-        try:
-            yield self._serving(uuid)
-        finally:
-            compute.delete_server(uuid)
-            wait_for(lambda: compute.find_server(uuid), lambda left: left is None, 180)
-            compute.delete_flavor(flavor)
-
-    def _serving(self, uuid: str) -> Website:
-        server = wait_for(
-            lambda: self._cloud.server(uuid), lambda s: s["status"] in {"ACTIVE", "ERROR"}, 180
-        )
-        if server["status"] == "ERROR":
-            raise RuntimeError(f"The guest did not start: {server['fault']['message']}")
-        [[address]] = server["addresses"].values()
-        website = Website(address["addr"])
-
-        def answers() -> bool:
-            try:
-                return bool(website.get())
-            except OSError:
-                return False
-
-        wait_for(answers, bool, 180)
-        return website
-
-    @contextmanager
-    def hogs(self) -> Iterator[None]:
-        """Run them for a while."""
-        try:
-            sink = self._start("sink", self._other, f"nc -l -p {_SINK_PORT} >/dev/null", {})
-            for name, (work, labels) in HOGS.items():
-                self._start(name, self.host, work.format(sink=sink, port=_SINK_PORT), labels)
-            wait_for(self._told, lambda told: all(uuid in told for uuid in self._hogs[1:]), 60)
-            yield
-        finally:
-            for uuid in self._hogs:
-                self._cloud.delete_container(uuid)
-            self._hogs.clear()
-            wait_for(
-                lambda: [c for c in self._cloud.list_containers() if c["name"].startswith(_PREFIX)],
-                lambda left: not left,
-                180,
-            )
-
-    def _start(self, name: str, host: Host, work: str, labels: dict[str, str]) -> str:
+    def start(name: str, host: Host, work: str, labels: dict[str, str]) -> Container:
         command = ["sh", "-c", f"while :; do {work}; done"]
-        uuid = self._cloud.create_container(
-            f"{_PREFIX}{name}", 0.25, 64, command, host=host.name, labels=labels
-        )
-        self._hogs.append(uuid)
-        container = wait_for(
-            lambda: self._cloud.container(uuid), lambda c: c["status"] in {"Running", "Error"}, 180
-        )
-        if container["status"] != "Running":
-            raise RuntimeError(f"{name} did not start: {container['status_reason']}")
-        [[address], *_] = container["addresses"].values()
-        return str(address["addr"])
+        return start_container(name, host, 0.25, 64, command, labels=labels)
 
-    @contextmanager
-    def stock_isolation(self) -> Iterator[None]:
-        """Have stock Zun's limits alone on the host for a while."""
-        self._configure(self._lab, driver="docker", isolation="off")
-        try:
-            yield
-        finally:
-            self._configure(self._lab, driver="hybrid_docker", isolation="enforce")
-
-    def _configure(self, lab: Lab, driver: str, isolation: str) -> None:
-        zun.configure_compute(
-            dataclasses.replace(lab, stock=True) if driver == "docker" else lab, self.host
-        )
-        hybrid.configure_agent(lab, self.host, isolation=isolation)
-        before_heard = self._last_heard()
-        self._restart("zun-compute", "hybrid-sched-agent")
-        # One that was heard of before counts as up until it is missed: the new one is there when it has told something.
-        wait_for(self._last_heard, lambda heard: heard not in {None, before_heard}, 120)
-        wait_for(
-            lambda: hybrid.manage(lab, "hosts", "show", self.host.name),
-            lambda shown: shown["Fresh"] and shown["Isolation"] == isolation,
-            60,
-        )
-
-    def _restart(self, *names: str) -> None:
-        """End services of the host, which its first process starts again."""
-        before = hosts.services(self._lab, self.host)
-        for name in names:
-            kill = ["kill", "-9", str(before[name])]
-            command = [sys.executable, "-m", "lab", "exec", self.host.name, "--", *kill]
-            subprocess.run(command, check=True, cwd=CHECKOUT)
-        wait_for(
-            lambda: hosts.services(self._lab, self.host),
-            lambda now: all(now[name] not in {0, before[name]} for name in names),
-            60,
-        )
-
-    def _last_heard(self) -> str | None:
-        """Tell when Zun's service of the host was heard of last."""
-        services = self._cloud.containers.get("/services/").json()["services"]
-        return next((s["last_seen_up"] for s in services if s["host"] == self.host.name), None)
-
-    def _told(self) -> str:
-        """Give what the host's agent tells of its tasks, once all their limits hold."""
-        shown = hybrid.manage(self._lab, "hosts", "show", self.host.name)
-        return "" if shown["Limits pending"] else str(shown["Tasks"])
+    with place.containers() as start_container:
+        sink = start("sink", place.other, f"nc -l -p {_SINK_PORT} >/dev/null", {})
+        started = [
+            start(name, place.host, work.format(sink=sink.address, port=_SINK_PORT), labels)
+            for name, (work, labels) in HOGS.items()
+        ]
+        place.wait_for_limits(*(each.uuid for each in started))
+        yield
 
 
 def measure(lab: Lab) -> dict[str, Any]:
     """Measure alone, with the hogs under stock limits, and with them under ours."""
-    place = Neighbourhood(lab)
+    place = Neighbourhood(lab, "noisy-")
     figures: dict[str, Any] = {}
 
     def note(name: str, website: Website) -> None:
-        figures[name] = summary(website.response_times_s())
+        figures[name] = summary(response_times_s(website))
         print(f"  {name}: {figures[name]}", file=sys.stderr)
 
     with place.dedicated_cpus(), place.website() as website:
         note("alone", website)
-        with place.stock_isolation(), place.hogs():
+        with place.stock_driver(), place.idle_agent(), hogs(place):
             note("stock", website)
-        with place.hogs():
+        with hogs(place):
             note("isolated", website)
         note("alone_again", website)
     alone = figures["alone"]["p99_ms"]

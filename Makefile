@@ -77,10 +77,10 @@ test-isolation: venv  ## Measure guests and containers under full load against t
 	@tools/run-suites isolation
 
 test-lab: venv  ## Start the lab and drive it with the real clients.
-	@PYTEST_ADDOPTS="-m 'not faults'" tools/run-suites --lab e2e
+	@PYTEST_ADDOPTS="-m 'not faults'" tools/run-in-lab tools/run-suites e2e
 
 test-moves: venv  ## Let things go wrong in the lab while tasks move, one by one (about 10 minutes).
-	@PYTEST_ADDOPTS="-m faults" tools/run-suites --lab e2e
+	@PYTEST_ADDOPTS="-m faults" tools/run-in-lab tools/run-suites e2e
 
 test-install: venv  ## Follow the pages of installation and removal on a lab without our services.
 	$(BIN)/python -m lab up --stock
@@ -100,7 +100,7 @@ lint: venv  ## Check style, types, import directions, documents and scripts.
 	$(BIN)/lint-imports
 	$(BIN)/flake8 --select=H --extend-ignore=H301,H306,H404,H405 --exclude=.venv,.lab,doc/build hybrid_sched lab tests benchmarks
 	$(BIN)/doc8 README.rst doc/source releasenotes
-	shellcheck tools/install-packages tools/make-venv tools/run-suites tools/v2-guest .ci/run lab/files/guest-init lab/files/libvirt-hook
+	shellcheck tools/install-packages tools/make-venv tools/run-in-lab tools/run-suites tools/v2-guest .ci/run lab/files/guest-init lab/files/libvirt-hook
 	shellcheck -x devstack/settings devstack/override-defaults devstack/plugin.sh devstack/lib/hybrid-sched \
 		tests/unit/devstack/*.sh etc/hybrid-sched/bash-completion/*
 

@@ -156,6 +156,16 @@ def draw(name: str, means: Sequence[Mean], path: str) -> None:
     :param path: of the file, which ends in one of :data:`SUFFIXES`.
     :raises PlotError: when matplotlib is missing, or the file cannot be written.
     """
+    write(lambda figure: PLOTS[name](means, figure.add_subplot()), path)
+
+
+def write(show: Callable[[Any], None], path: str) -> None:
+    """Write a figure into a file.
+
+    :param show: draws on the figure, a ``matplotlib.figure.Figure``.
+    :param path: of the file, which ends in one of :data:`SUFFIXES`.
+    :raises PlotError: when matplotlib is missing, or the file cannot be written.
+    """
     suffix = Path(path).suffix
     if suffix not in SUFFIXES:
         raise PlotError(f"{path}: it must end in {' or '.join(SUFFIXES)}")
@@ -169,7 +179,7 @@ def draw(name: str, means: Sequence[Mean], path: str) -> None:
     # Names of the parts of an SVG file are random, and the date and the version are in it, unless told otherwise.
     with mpl.rc_context({"svg.hashsalt": "hybrid-sched", "svg.fonttype": "none"}):
         figure = Figure(figsize=(8, 5), layout="constrained")
-        PLOTS[name](means, figure.add_subplot())
+        show(figure)
         nothing = {"Software": None} if suffix == ".png" else {"Date": None, "Creator": None}
         try:
             figure.savefig(path, dpi=120, metadata=nothing)

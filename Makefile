@@ -26,7 +26,7 @@ OVERCOMMITTED := none static:6 usage:0.2 usage:0.1 usage:0.05 usage:0 bound
 
 .PHONY: help demo demo-down lab-status lab-up venv packages test test-unit test-api-fuzz test-functional test-integration test-zun \
 	test-faults test-isolation test-lab test-moves test-install bench-engine bench-sched bench-failover bench-pack bench-noisy bench-rebalance \
-	experiments lint docs samples clean
+	experiments experiment-qos lint docs samples clean
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -134,6 +134,9 @@ ifdef LOAD
 	$(OVERCOMMIT) --seed 2 --policies $(OVERCOMMITTED) > $(EXPERIMENTS)/overcommit-2.csv
 	$(OVERCOMMIT) --seed 3 --policies $(OVERCOMMITTED) > $(EXPERIMENTS)/overcommit-3.csv
 endif
+
+experiment-qos: venv  ## Measure a guest and a container on one host and on one each, in the lab; tables and plots (15 minutes at most).
+	@tools/run-in-lab $(BIN)/python -m benchmarks.qos --output $(EXPERIMENTS)
 
 samples: venv  ## Write the sample configuration files of etc/hybrid-sched.
 	@for config in etc/hybrid-sched/*generator.conf; do \

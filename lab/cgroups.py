@@ -66,6 +66,13 @@ def cpu_used_s(root: Path = ROOT) -> float:
     return int((root / "cpuacct" / "cpuacct.usage").read_text()) / 1e9
 
 
+def cpu_used_by_s(host: str, root: Path = ROOT) -> float:
+    """Tell the CPU seconds that a host's processes have worked, as seen from outside."""
+    if is_v2(root):
+        return _sum_of(root / _PREFIX / host / "cpu.stat", ("usage_usec",)) / 1e6
+    return int((root / "cpuacct" / f"{_PREFIX}-{host}" / "cpuacct.usage").read_text()) / 1e9
+
+
 def remove_all(root: Path = ROOT) -> list[Path]:
     """Remove the groups of the lab; gives those that could not be."""
     groups = [root / _PREFIX] if is_v2(root) else list(root.glob(f"*/{_PREFIX}-*"))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -26,13 +27,16 @@ _LIBRARY = re.compile(r"^\t(?:\S+ => )?(/\S+) \(0x", re.MULTILINE)
 
 
 def build(folder: Path, documents: int) -> Path:
-    """Make the image's file system as a tar file, anew each time but for the corpus, which takes longest.
+    """Make the image's file system as a tar file, anew each time but for the corpus, which takes longest and is kept.
 
     :param folder: for what is made.
     :param documents: of the corpus.
     """
-    corpus = folder / f"corpus-{documents}"
+    written_by = hashlib.sha256(Path(analysis.__file__).read_bytes()).hexdigest()[:12]
+    corpus = folder / f"corpus-{documents}-{written_by}"
     if not corpus.exists():
+        for old in folder.glob("corpus-*"):
+            shutil.rmtree(old)
         part = folder / "corpus.part"
         shutil.rmtree(part, ignore_errors=True)
         analysis.generate(part, documents)

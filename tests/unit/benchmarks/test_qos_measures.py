@@ -122,22 +122,26 @@ def test_use_is_of_all_cpus_and_over_the_time_that_passed() -> None:
 
 def test_a_meter_measures_from_beginning_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu, "PERIOD_S", 0.01)
-    looks = iter(range(1000))
+    looked = []
     enough = threading.Event()
 
     def look() -> Sample:
-        number = next(looks)
+        number = len(looked)
+        looked.append(threading.current_thread())
         if number == 3:
             enough.set()
-        return Sample(number, {"node1": number * 0.5})
+        return Sample(number, {"node1": number**2})
 
     meter = Meter(look)
     with meter.running():
         assert enough.wait(60)
     use = meter.use(cpus=1)
-    assert use.mean == {"node1": 50}
+    # From 0 to the square of the last number, in as many seconds as that number.
+    assert use.mean == {"node1": 100 * (len(looked) - 1)}
+    # At the very beginning and end, and not only when its own thread gets to it.
+    assert looked[0] is looked[-1] is threading.current_thread()
     # The last period, which the end cut short, is in the mean alone.
-    assert len(use.seconds) == len(use.percent["node1"]) >= 3
+    assert len(use.seconds) == len(use.percent["node1"]) == len(looked) - 2
 
 
 def test_the_machine_worked_when_it_was_neither_idle_nor_waiting() -> None:

@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m benchmarks.qos", description=__doc__)
     made.add_argument("--output", type=Path, required=True, help="folder of the results")
-    made.add_argument("--repetitions", type=int, default=3, help="of each arrangement (default 3)")
+    made.add_argument("--repetitions", type=int, default=5, help="of each arrangement (default 5)")
     made.add_argument(
         "--plots", action="store_true", help="measure nothing; draw qos.json of the folder anew"
     )

@@ -39,7 +39,9 @@ def _bars(axes: Any, document: Mapping[str, Any], names: Mapping[str, str]) -> N
         middles = [at - 0.4 + width * (place + 0.5) for at in range(len(ARRANGEMENTS))]
         heights = [document["summary"][each][name]["mean"] for each in ARRANGEMENTS]
         bars = axes.bar(middles, heights, width * 0.9, label=label)
-        axes.bar_label(bars, [f"{height:.3g}" for height in heights], padding=9)
+        # In the bars, as the dots are around their tops.
+        labels = [f"{height:.3g}" for height in heights]
+        axes.bar_label(bars, labels, label_type="center", color="white")
         for middle, arrangement in zip(middles, ARRANGEMENTS, strict=True):
             values = [row[name] for row in _repetitions(document, arrangement)]
             axes.scatter([middle] * len(values), values, color="black", s=10, zorder=2)

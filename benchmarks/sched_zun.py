@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import uuid
-from typing import Any
 from unittest import mock
 
 import zun.conf
@@ -91,9 +90,10 @@ def measure(count: int) -> Interleaved:
         cpu_policy=None,
         runtime=None,
     )
-    extra_spec: dict[str, Any] = {"hints": None, "availability_zone": None, "pci_requests": None}
 
     def schedule(by: filter_scheduler.FilterScheduler) -> list[HostState]:
+        # One for each request, as Zun's API makes it.
+        extra_spec = dict.fromkeys(("hints", "availability_zone", "pci_requests"))
         states = by.get_all_host_state(nodes, services)
         passed: list[HostState] = by._get_filtered_hosts(states, container, extra_spec)
         if len(passed) != count:

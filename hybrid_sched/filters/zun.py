@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -73,16 +74,36 @@ def all_filters() -> list[type[filters.BaseHostFilter]]:
     return [HybridShareFilter, CrossFillOrderFilter]
 
 
+class _Read(threading.local):
+    """The request that this thread has read last: both filters are asked for the same one, the second right after the first."""
+
+    container: objects.Container | None = None
+    extra_spec: Mapping[str, Any] | None = None
+    request: Request
+
+
+_READ = _Read()
+
+
 def request_of(container: objects.Container, extra_spec: Mapping[str, Any]) -> Request:
     """Turn Zun's request into ours, with what the container and its labels declare.
 
     :param container: what Zun is asked to place.
-    :param extra_spec: what was asked besides; Zun does not keep it.
+    :param extra_spec: what was asked besides; Zun makes one for each request, and does not keep it.
     """
+    if _READ.container is not container or _READ.extra_spec is not extra_spec:
+        _READ.request = _request_of(container, extra_spec)
+        _READ.container, _READ.extra_spec = container, extra_spec
+    return _READ.request
+
+
+def _request_of(container: objects.Container, extra_spec: Mapping[str, Any]) -> Request:
+    # Each field of a container that is looked at costs as much as all that is done with it.
+    labels, hints = container.labels, extra_spec.get("hints")
     reading = declaration.of_container(
         container.cpu or zun.conf.CONF.default_cpu,
         container.memory or zun.conf.CONF.default_memory,
-        container.labels,
+        labels,
         container.cpu_policy,
     )
     return Request(
@@ -90,6 +111,6 @@ def request_of(container: objects.Container, extra_spec: Mapping[str, Any]) -> R
         framework=CONTAINER,
         demand=reading.declaration.resources,
         fault=reading.text,
-        move=(container.labels or {}).get(MOVE_LABEL, ""),
-        planned_host=planned_host((extra_spec.get("hints") or {}).get(PLANNED_HOST_HINT)),
+        move=labels.get(MOVE_LABEL, "") if labels else "",
+        planned_host=planned_host(hints.get(PLANNED_HOST_HINT)) if hints else "",
     )

@@ -10,6 +10,7 @@ from zun.scheduler.client.query import SchedulerClient
 from hybrid_sched.core.cluster import HYPERVISOR, Arrival, Task
 from hybrid_sched.core.decision import Stage
 from hybrid_sched.core.resources import Resources
+from hybrid_sched.core.steering import PLANNED_HOST_HINT
 
 
 class SchedulingTest(ContainerCloudTest):
@@ -91,6 +92,18 @@ class SchedulingTest(ContainerCloudTest):
         assert self.quota.decision(refused.uuid, Stage.SHARE_GATE).refused == {
             "one": "host_room: host one has 400 of 1000 net_out_bps free of guests and containers, 401 is asked"
         }
+
+    def test_a_request_is_read_once_for_both_filters_and_never_taken_for_another(self) -> None:
+        # Loggers that are there when Zun's database is made are switched off by it.
+        from hybrid_sched.filters.zun import request_of  # noqa: PLC0415
+
+        one, other = self.container(256), self.container(512)
+        plain, planned = {"hints": None}, {"hints": {PLANNED_HOST_HINT: "a"}}
+        read = request_of(one, plain)
+        assert request_of(one, plain) is read
+        assert (read.demand.memory_mb, read.planned_host) == (256, "")
+        assert request_of(one, planned).planned_host == "a"
+        assert request_of(other, planned).demand.memory_mb == 512
 
     def test_labels_that_cannot_be_read_are_refused_by_every_host_with_the_remedy(self) -> None:
         self.start_hosts(one=0)

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 
 from hybrid_sched.clients.placement import PlacementClient
 from hybrid_sched.executors.stepping import Refused, asking
-from hybrid_sched.interfaces.executor import MoveUnavailable
+from hybrid_sched.interfaces.executor import MoveUnavailable, Step
 
 
 class LeftClaims:
@@ -22,15 +23,17 @@ class LeftClaims:
     def __init__(self, placement: PlacementClient | None) -> None:
         self._placement = placement
 
-    def give_back(self, uuid: str) -> str:
-        """Give back what is left.
+    def given_back(self, uuid: object, ended: Step) -> Step:
+        """Give back what is left, before a move ends.
 
-        :param uuid: of a container that Zun does not know any more, or of a migration whose guest is gone.
-        :returns: a sentence about what could not be given back; empty when nothing is left.
+        :param uuid: of a container that Zun does not know any more, or of a migration whose guest is gone; empty for none.
+        :param ended: how the move ends.
+        :returns: the same; its text tells of what could not be given back.
         :raises MoveUnavailable: when Placement does not answer, or something was written for it meanwhile.
         """
-        if self._placement is None:
-            return ""
+        if not uuid or self._placement is None:
+            return ended
+        uuid = str(uuid)
         try:
             with asking():
                 consumer = self._placement.consumer(uuid)
@@ -39,5 +42,6 @@ class LeftClaims:
         except Refused as refused:
             if refused.status == HTTPStatus.CONFLICT:
                 raise MoveUnavailable(str(refused)) from None
-            return f"The claim of {uuid} is left, for the doctor to find: {refused}"
-        return ""
+            left = f"The claim of {uuid} is left, for the doctor to find: {refused}"
+            return replace(ended, text=f"{ended.text} {left}")
+        return ended

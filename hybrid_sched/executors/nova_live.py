@@ -219,9 +219,7 @@ class NovaLive(NovaExecutor):
 
     def _deleted(self, move: MoveRecord) -> Step:
         """End a move whose guest is gone, and nothing is claimed for its migration, of which Nova does not tell any more."""
-        migration = str(move.details.get(_MIGRATION) or "")
-        ended, left = deleted(move), self._claims.give_back(migration) if migration else ""
-        return replace(ended, text=f"{ended.text} {left}") if left else ended
+        return self._claims.given_back(move.details.get(_MIGRATION), deleted(move))
 
     def _migration(self, move: MoveRecord) -> GuestMigration | None:
         """Give the newest migration of the guest that is not from before the move."""

@@ -274,7 +274,9 @@ class ZunRelocate(MigrationExecutor):
                 if waiting is not None:
                     return self._undo_later(move, waiting)
                 step = self._source_back(move)
-                return step if found or step.state is MoveState.RUNNING else self._clean(move, step)
+                if found or step.state is MoveState.RUNNING:
+                    return step
+                return self._claims.given_back(move.details.get(TARGET_UUID), step)
         except Refused as refused:
             # A container must not be left stopped: it is tried again, and the record shows why.
             return self._undo_later(move, f"The container is not yet back on its source: {refused}")
@@ -296,12 +298,6 @@ class ZunRelocate(MigrationExecutor):
         if "asked_s" in move.details and not self._has_settled(move):
             return "It is seen whether the container still comes on the target."
         return None
-
-    def _clean(self, move: MoveRecord, ended: Step) -> Step:
-        """Leave no claim of what is not on the target any more; the container on the source is as it was before by then."""
-        made = str(move.details.get(TARGET_UUID) or "")
-        left = self._claims.give_back(made) if made else ""
-        return replace(ended, text=f"{ended.text} {left}") if left else ended
 
     def _source_back(self, move: MoveRecord) -> Step:
         source = self._source(move)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid_sched.simulation.optimum import NoSolver
+from hybrid_sched.simulation.optimum import or_tools
 
 STEP_MIN = 1.25
 # Parts of a step in which a chance to last is averaged.
@@ -60,7 +60,7 @@ def least_running(
     :param fairness: None for without.
     :raises NoSolver: without OR-tools.
     """
-    solver = _solver()
+    solver = or_tools("ortools.linear_solver.pywraplp").Solver.CreateSolver("GLOP")
     steps = _steps(end_min) + 1
     runs: list[list[Any]] = []
     for place, kind in enumerate(kinds):
@@ -138,13 +138,3 @@ def _chances_to_last(kind: Kind) -> list[float]:
 
 def _steps(minutes: float) -> int:
     return round(minutes / STEP_MIN)
-
-
-def _solver() -> Any:
-    try:
-        from ortools.linear_solver import pywraplp  # noqa: PLC0415
-    except ImportError:
-        raise NoSolver(
-            "OR-tools is not installed: install hybrid-sched[optimum], or ortools itself"
-        ) from None
-    return pywraplp.Solver.CreateSolver("GLOP")

@@ -7,6 +7,7 @@ resource a cumulative constraint). No policy can know them, so that it is what h
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Sequence
 from fractions import Fraction
@@ -28,6 +29,19 @@ class NoSolver(ValueError):
     """OR-tools is missing; the message says what to install."""
 
 
+def or_tools(module: str) -> Any:
+    """Import a module of OR-tools.
+
+    :raises NoSolver: when it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise NoSolver(
+            "OR-tools is not installed: install hybrid-sched[optimum], or ortools itself"
+        ) from None
+
+
 def optimum_s(
     tasks: Sequence[SimulatedTask], hosts: Sequence[SimulatedHost], effort: float
 ) -> float | None:
@@ -46,12 +60,7 @@ def optimum_s(
             f"the trace has {len(tasks)} tasks, and the optimum can be looked for with {MOST_TASKS} at most; "
             "leave out --exact, and go by over_bound"
         )
-    try:
-        from ortools.sat.python import cp_model  # noqa: PLC0415
-    except ImportError:
-        raise NoSolver(
-            "OR-tools is not installed: install hybrid-sched[optimum], or ortools itself"
-        ) from None
+    cp_model = or_tools("ortools.sat.python.cp_model")
     model, makespan = _model(cp_model, tasks, hosts)
     solver = cp_model.CpSolver()
     # One worker, and no clock: two workers race for who is first.

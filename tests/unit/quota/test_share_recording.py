@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -60,14 +59,6 @@ class Leader:
         registry = CollectorRegistry()
         registry.register(self.duty.collectors[0])
         return registry.get_sample_value("hybrid_sched_missed_history_records_total")
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    base = Database(f"sqlite:///{tmp_path / 'test.sqlite'}", sqlite_synchronous=False)
-    base.sync()
-    yield base
-    base.close()
 
 
 @pytest.fixture

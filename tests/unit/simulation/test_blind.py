@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import builtins
 import math
-import sys
 
 import pytest
 
@@ -13,17 +11,8 @@ from hybrid_sched.simulation.optimum import NoSolver
 TEN_MINUTES = Kind(2, 1, 10, 10)
 
 
-def test_without_the_solver_it_says_what_to_install(monkeypatch):
-    plain = builtins.__import__
-
-    def without(name, *rest, **options):
-        if name.startswith("ortools"):
-            raise ImportError(name)
-        return plain(name, *rest, **options)
-
-    for name in [each for each in sys.modules if each.startswith("ortools")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(builtins, "__import__", without)
+@pytest.mark.usefixtures("without_or_tools")
+def test_without_the_solver_it_says_what_to_install():
     with pytest.raises(NoSolver, match=r"hybrid-sched\[optimum\]"):
         least_running([TEN_MINUTES], 2, 10)
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import builtins
-import sys
 from itertools import product
 
 import pytest
@@ -24,17 +22,8 @@ def task(name, vcpu, duration_s, arrival_s=0.0, kind=HYPERVISOR):
     return SimulatedTask(name, kind, Resources(vcpu, 256), arrival_s, duration_s)
 
 
-def test_without_the_solver_it_says_what_to_install(monkeypatch):
-    plain = builtins.__import__
-
-    def without(name, *rest, **options):
-        if name.startswith("ortools"):
-            raise ImportError(name)
-        return plain(name, *rest, **options)
-
-    for name in [each for each in sys.modules if each.startswith("ortools")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(builtins, "__import__", without)
+@pytest.mark.usefixtures("without_or_tools")
+def test_without_the_solver_it_says_what_to_install():
     with pytest.raises(NoSolver, match=r"hybrid-sched\[optimum\]"):
         optimum_s([task("a", 1, 10)], HOSTS, 1)
 

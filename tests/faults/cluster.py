@@ -186,7 +186,8 @@ class Cluster:
             other.kill()
         (self._coordination / "hybrid-sched-engine").unlink()
         other.start()
-        wait_until(lambda: self.term > term, "the standby leads")
+        # It has to start first, on a machine that may be busy with others.
+        wait_until(lambda: self.term > term, "the standby leads", timeout_s=60)
         return leader
 
     def restart_broker(self) -> None:

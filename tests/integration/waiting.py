@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], what: str, timeout_s: float = 60) -> T:
+def wait_until(condition: Callable[[], T], what: str, timeout_s: float = 20) -> T:
     """Wait for a condition.
 
     :param condition: asked again and again; its first true value ends the wait.

@@ -14,13 +14,13 @@ from moving import (
     WEB,
     Moves,
     address_of,
+    drain,
     page,
     pinging,
     start_container,
     start_guest,
 )
 
-from hybrid_sched.core.cluster import CONTAINER, HYPERVISOR
 from lab.cloud import Cloud, wait_for
 from lab.layout import Lab
 from lab.processes import StepFailed
@@ -51,16 +51,9 @@ def test_a_drained_host_is_emptied_and_nothing_is_lost(
     assert wait_for(lambda: page(web_at), bool, START_TIMEOUT_S) == PAGE
     assert "booted" in empty_cloud.console(guest)
 
-    def planned() -> dict[str, str]:
-        rows = hybrid.manage(lab, "drain", source)
-        return {row["Framework"]: row["Plan"] for row in rows}
-
-    # What is not measured yet cannot be planned.
-    plans = wait_for(planned, lambda found: set(found) == {HYPERVISOR, CONTAINER}, 120)
-    (plan,) = set(plans.values())
     moves = Moves(lab, source)
     with pinging(guest_at) as lost:
-        hybrid.manage(lab, "rebalance", "apply", plan)
+        drain(lab, source, tasks=2)
         # Between the stop on the source and the start on the target.
         wait_for(
             moves.now,

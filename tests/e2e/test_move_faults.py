@@ -22,6 +22,7 @@ from moving import (
     Fields,
     Moves,
     address_of,
+    drain,
     page,
     start_container,
     start_guest,
@@ -80,8 +81,7 @@ class Place:
 
     def begin(self) -> Fields:
         """Drain the source; gives the one move once it is in the ledger."""
-        rows = wait_for(lambda: hybrid.manage(self.lab, "drain", self.source.name), bool, 120)
-        hybrid.manage(self.lab, "rebalance", "apply", rows[0]["Plan"])
+        drain(self.lab, self.source.name, tasks=1)
         return wait_for(self.moves.now, bool, 30)[0]
 
     def detach(self, uuid: str) -> None:

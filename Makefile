@@ -133,6 +133,8 @@ ifdef LOAD
 	$(OVERCOMMIT) --host vcpu=24,memory_mb=393216 --policies $(OVERCOMMITTED) > $(EXPERIMENTS)/overcommit-24.csv
 	$(OVERCOMMIT) --seed 2 --policies $(OVERCOMMITTED) > $(EXPERIMENTS)/overcommit-2.csv
 	$(OVERCOMMIT) --seed 3 --policies $(OVERCOMMITTED) > $(EXPERIMENTS)/overcommit-3.csv
+	$(BIN)/hybrid-sched-simulate overcommit-plot --output $(EXPERIMENTS)/overcommit.svg --outcomes \
+		"80 CPUs=$(EXPERIMENTS)/overcommit.csv" "48 CPUs=$(EXPERIMENTS)/overcommit-48.csv" "24 CPUs=$(EXPERIMENTS)/overcommit-24.csv"
 endif
 
 experiment-qos: venv  ## Measure a guest and a container on one host and on one each, in the lab; tables and plots (15 minutes at most).

@@ -29,7 +29,7 @@ from hybrid_sched.core.rebalancing.base import DEFAULT_STRATEGY
 from hybrid_sched.core.rebalancing.history import History
 from hybrid_sched.core.rebalancing.parameters import Parameters
 from hybrid_sched.core.resources import Resources
-from hybrid_sched.simulation import overcommit
+from hybrid_sched.simulation import overcommit, overcommit_plot, plots
 from hybrid_sched.simulation.load_series import read_load
 from hybrid_sched.simulation.overcommit import Day, Outcome
 from hybrid_sched.simulation.rebalance import Mover, Nothing, Watchdog
@@ -101,6 +101,20 @@ def add_to(commands: Any) -> None:
     add_parameters(command)
     add_format(command)
     command.set_defaults(run=_overcommit)
+    plot = commands.add_parser(
+        "overcommit-plot", help="plot what overcommit wrote; needs matplotlib"
+    )
+    plot.add_argument(
+        "--outcomes",
+        nargs="+",
+        required=True,
+        metavar="LABEL=CSV",
+        help="what overcommit -f csv wrote for some kind of hosts, and what these are called",
+    )
+    plot.add_argument(
+        "--output", nargs="+", required=True, metavar="FILE", help="files that end in .png or .svg"
+    )
+    plot.set_defaults(run=_plot)
 
 
 def _overcommit(options: argparse.Namespace) -> None:
@@ -131,6 +145,19 @@ def _overcommit(options: argparse.Namespace) -> None:
                     )
                 )
     write(rows_of(_against_none(outcomes)), options.format, _show)
+
+
+def _plot(options: argparse.Namespace) -> None:
+    outcomes = {}
+    for each in options.outcomes:
+        label, _, path = each.partition("=")
+        if not label or not path:
+            raise plots.PlotError(
+                f"--outcomes: {each!r} is no LABEL=CSV; give a name of the hosts before the file"
+            )
+        outcomes[label] = overcommit_plot.read_points(path)
+    for path in options.output:
+        plots.write(lambda figure: overcommit_plot.show(outcomes, figure.add_subplot()), path)
 
 
 def _parsed(name: str) -> tuple[str, Fraction]:

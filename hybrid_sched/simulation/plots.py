@@ -46,6 +46,26 @@ def read_means(path: str) -> tuple[Mean, ...]:
     :raises PlotError: when it cannot be read, or something in it is wrong.
     """
     remedy = "give what 'hybrid-sched-simulate table2 --means -f csv' writes"
+    means = []
+    for where, row in read_lines(path, MEAN_COLUMNS, remedy):
+        if not row["test"].isdecimal():
+            raise PlotError(f"{where}, field 'test': {row['test']!r} is no number; {remedy}")
+        numbers = {name: number(where, name, row[name], remedy) for name in _NUMBERS}
+        on_front = row["on_front"] == "True"
+        means.append(Mean(int(row["test"]), row["policy"], **numbers, on_front=on_front))
+    return tuple(means)
+
+
+def read_lines(
+    path: str, columns: Sequence[str], remedy: str
+) -> Sequence[tuple[str, Mapping[str, str]]]:
+    """Read a CSV file.
+
+    :param columns: that its header has.
+    :param remedy: what to do when it cannot be read, as the end of a sentence.
+    :returns: its lines, one at least: where each is, to be told of, and its fields.
+    :raises PlotError: when it cannot be read, or is no such file.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
@@ -53,24 +73,24 @@ def read_means(path: str) -> tuple[Mean, ...]:
     except UnicodeDecodeError:
         raise PlotError(f"{path} is not text in UTF-8; {remedy}") from None
     lines = csv.DictReader(io.StringIO(text))
-    if tuple(lines.fieldnames or ()) != MEAN_COLUMNS:
-        raise PlotError(f"{path}, line 1: the header is not {','.join(MEAN_COLUMNS)}; {remedy}")
-    means = []
-    for row in lines:
-        where = f"{path}, line {lines.line_num}"
-        if not (row["test"] or "").isdecimal():
-            raise PlotError(f"{where}, field 'test': {row['test']!r} is no number; {remedy}")
-        numbers = {name: _number(where, name, row[name], remedy) for name in _NUMBERS}
-        on_front = row["on_front"] == "True"
-        means.append(Mean(int(row["test"]), row["policy"] or "", **numbers, on_front=on_front))
-    if not means:
+    if tuple(lines.fieldnames or ()) != tuple(columns):
+        raise PlotError(f"{path}, line 1: the header is not {','.join(columns)}; {remedy}")
+    found = [
+        (f"{path}, line {lines.line_num}", {name: row[name] or "" for name in columns})
+        for row in lines
+    ]
+    if not found:
         raise PlotError(f"{path} has no line but the header; {remedy}")
-    return tuple(means)
+    return found
 
 
-def _number(where: str, field: str, text: str | None, remedy: str) -> float:
+def number(where: str, field: str, text: str, remedy: str) -> float:
+    """Read a figure.
+
+    :raises PlotError: when it is none.
+    """
     try:
-        value = float(text or "")
+        value = float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

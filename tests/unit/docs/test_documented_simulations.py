@@ -28,6 +28,7 @@ OF_PAGES = {
     for page in pages()
     if (typed := [it for it in commands(page) if it.whole and it.words[0] == PROGRAM])
 }
+_MADE = SOURCE / "reference" / "experiments"
 _LOAD = {f"g{n:02}": [10 + 35 * (n % 4 == 0)] * 60 for n in range(16)}
 _LOADS = {
     **{f"20110303/{name}": "\n".join(map(str, load)) for name, load in _LOAD.items()},
@@ -55,7 +56,8 @@ INPUT = {
     },
     "rebalance": _LOADS,
     "overcommit": _LOADS,
-    "plot": {"means.csv": (SOURCE / "reference" / "experiments" / "table2.csv").read_text()},
+    "overcommit-plot": {"overcommit.csv": (_MADE / "overcommit.csv").read_text()},
+    "plot": {"means.csv": (_MADE / "table2.csv").read_text()},
     "export": _HOSTS,
     "replay": {},
 }

@@ -22,6 +22,7 @@ from hybrid_sched.watchdog.orders import Orders
 from hybrid_sched.watchdog.policy import LivePolicy
 from hybrid_sched.watchdog.runner import WatchdogRunner
 from hybrid_sched.watchdog.situations import Cluster
+from hybrid_sched.watchdog.watch import Watch
 
 LOG = log.getLogger(__name__)
 
@@ -53,14 +54,12 @@ class WatchdogDuty:
         moves, settings = MoveStore(database), WatchdogStore(database)
         executors = Executors(conf, make)
         policy = LivePolicy(conf, cluster, moves, settings, executors, clock_s)
-        self.runner = WatchdogRunner(
-            conf, moves, settings, policy, executors, term, self._pool, clock_s
-        )
+        watch = Watch(conf, moves, settings, policy, executors, term, clock_s)
+        self.runner = WatchdogRunner(watch, self._pool)
         self._thread = TermThread(
             "watchdog", self.runner.run_round, lambda: self._options.step_period_s, over
         )
-        orders = Orders(conf, moves, settings, policy, executors, self.runner, term, clock_s)
-        self.endpoints = (WatchdogEndpoint(orders),)
+        self.endpoints = (WatchdogEndpoint(Orders(watch, self.runner)),)
         self.collectors = (WatchdogCollector(self.runner),)
 
     def start(self) -> None:

@@ -3,18 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from oslo_config import cfg
 from oslo_log import log
 
 from hybrid_sched.core.rebalancing.moves import MoveState
 from hybrid_sched.core.rebalancing.outcome import measured_effect, shortfall
 from hybrid_sched.core.rebalancing.record import MoveRecord
-from hybrid_sched.db.moves import MoveStore
-from hybrid_sched.db.watchdog import StrategySwitch, WatchdogStore
-from hybrid_sched.watchdog.executors import Executors
-from hybrid_sched.watchdog.policy import LivePolicy
+from hybrid_sched.db.watchdog import StrategySwitch
+from hybrid_sched.watchdog.watch import Watch
 
 LOG = log.getLogger(__name__)
 
@@ -23,34 +18,16 @@ IN_A_ROW = 3
 
 
 class Effects:
-    """Measure the moves of the ledger during one term. For one thread at a time.
+    """Measure the moves of the ledger during one term. For one thread at a time."""
 
-    :param conf: options of the group ``[watchdog]``.
-    :param moves: the ledger.
-    :param settings: strategies that are off.
-    :param policy: gives the cluster as it is now.
-    :param executors: say which moves were real.
-    :param term: fencing token of the leader.
-    :param clock_s: Unix time.
-    """
-
-    def __init__(  # noqa: PLR0917 - what it works on
-        self,
-        conf: cfg.ConfigOpts,
-        moves: MoveStore,
-        settings: WatchdogStore,
-        policy: LivePolicy,
-        executors: Executors,
-        term: int,
-        clock_s: Callable[[], float],
-    ) -> None:
-        self._options = conf.watchdog
-        self._moves = moves
-        self._settings = settings
-        self._policy = policy
-        self._executors = executors
-        self._term = term
-        self._clock_s = clock_s
+    def __init__(self, watch: Watch) -> None:
+        self._options = watch.conf.watchdog
+        self._moves = watch.moves
+        self._settings = watch.settings
+        self._policy = watch.policy
+        self._executors = watch.executors
+        self._term = watch.term
+        self._clock_s = watch.clock_s
 
     def measure(self, now_s: float) -> None:
         """Measure the moves that are due; what cannot be told for as long again stays unmeasured.

@@ -3,23 +3,20 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from oslo_config import cfg
 from oslo_log import log
 
 from hybrid_sched.core.rebalancing.moves import LeftAlone, MoveState, Plan
 from hybrid_sched.core.rebalancing.record import MoveRecord
-from hybrid_sched.db.moves import MoveStore
-from hybrid_sched.db.watchdog import StrategySwitch, WatchdogStore
+from hybrid_sched.db.watchdog import StrategySwitch
 from hybrid_sched.loading import PluginNotFound
-from hybrid_sched.watchdog.executors import Executors
-from hybrid_sched.watchdog.policy import DRAIN, LivePolicy
+from hybrid_sched.watchdog.policy import DRAIN
 from hybrid_sched.watchdog.runner import WatchdogRunner
+from hybrid_sched.watchdog.watch import Watch
 
 LOG = log.getLogger(__name__)
 
@@ -74,35 +71,19 @@ class Orders:
     They raise :class:`~hybrid_sched.db.errors.DatabaseError` when the database cannot be used, and those that write
     :class:`~hybrid_sched.db.terms.Deposed` when the term is over.
 
-    :param conf: options of the group ``[watchdog]``.
-    :param moves: the ledger.
-    :param settings: drained hosts and strategies that are off.
-    :param policy: decides.
-    :param executors: say what is done to a task.
+    :param watch: what they are about.
     :param runner: of the same term.
-    :param term: fencing token of the leader.
-    :param clock_s: Unix time.
     """
 
-    def __init__(  # noqa: PLR0917 - what it works on
-        self,
-        conf: cfg.ConfigOpts,
-        moves: MoveStore,
-        settings: WatchdogStore,
-        policy: LivePolicy,
-        executors: Executors,
-        runner: WatchdogRunner,
-        term: int,
-        clock_s: Callable[[], float] = time.time,
-    ) -> None:
-        self._options = conf.watchdog
-        self._moves = moves
-        self._settings = settings
-        self._policy = policy
-        self._executors = executors
+    def __init__(self, watch: Watch, runner: WatchdogRunner) -> None:
+        self._options = watch.conf.watchdog
+        self._moves = watch.moves
+        self._settings = watch.settings
+        self._policy = watch.policy
+        self._executors = watch.executors
+        self._term = watch.term
         self._runner = runner
-        self._term = term
-        self._clock_s = clock_s
+        self._clock_s = watch.clock_s
         # In memory alone: a plan of another engine is refused, and made anew.
         self._shown: OrderedDict[str, ShownPlan] = OrderedDict()
 

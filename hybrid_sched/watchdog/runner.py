@@ -5,25 +5,21 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 
-from oslo_config import cfg
 from oslo_log import log
 
 from hybrid_sched.core.rebalancing.moves import IN_FLIGHT, LeftAlone, MoveState
 from hybrid_sched.core.rebalancing.record import MoveRecord
-from hybrid_sched.db.moves import MoveStore
-from hybrid_sched.db.watchdog import StrategySwitch, WatchdogStore
+from hybrid_sched.db.watchdog import StrategySwitch
 from hybrid_sched.interfaces.executor import MigrationExecutor, MoveUnavailable, Step
 from hybrid_sched.loading import PluginNotFound
 from hybrid_sched.watchdog.effects import Effects
-from hybrid_sched.watchdog.executors import Executors
-from hybrid_sched.watchdog.policy import DRAIN, LivePolicy
+from hybrid_sched.watchdog.policy import DRAIN
+from hybrid_sched.watchdog.watch import Watch
 
 LOG = log.getLogger(__name__)
 
@@ -37,40 +33,24 @@ class WatchdogRunner:
     What is done is written first, with compare-and-set and the term: a move is running in the ledger before its executor is
     asked, and the details of each step are in it before the next one is begun.
 
-    :param conf: options of the group ``[watchdog]``; they are read each round.
-    :param moves: the ledger.
-    :param settings: drained hosts and strategies that are off.
-    :param policy: decides.
-    :param executors: carry out.
-    :param term: fencing token of the leader.
+    :param watch: what it works on.
     :param pool: runs the steps, as many at once as it likes.
-    :param clock_s: Unix time.
     """
 
-    def __init__(  # noqa: PLR0917 - what it works on
-        self,
-        conf: cfg.ConfigOpts,
-        moves: MoveStore,
-        settings: WatchdogStore,
-        policy: LivePolicy,
-        executors: Executors,
-        term: int,
-        pool: Executor,
-        clock_s: Callable[[], float] = time.time,
-    ) -> None:
-        self._options = conf.watchdog
-        self._moves = moves
-        self._settings = settings
-        self._policy = policy
-        self._executors = executors
-        self._term = term
+    def __init__(self, watch: Watch, pool: Executor) -> None:
+        self._options = watch.conf.watchdog
+        self._moves = watch.moves
+        self._settings = watch.settings
+        self._policy = watch.policy
+        self._executors = watch.executors
+        self._term = watch.term
         self._pool = pool
-        self._clock_s = clock_s
-        self._effects = Effects(conf, moves, settings, policy, executors, term, clock_s)
+        self._clock_s = watch.clock_s
+        self._effects = Effects(watch)
         self._steps: dict[str, tuple[MoveRecord, Future[Step]]] = {}
         # Kept in memory alone: after a restart each move is looked at once it has settled.
         self._not_before_s: dict[str, float] = {}
-        self._settled_s = clock_s() + self._options.settle_s
+        self._settled_s = watch.clock_s() + self._options.settle_s
         self._mine: set[str] = set()
         self._said: dict[str, str] = {}
         self._period_due_s = self._forget_due_s = 0.0

@@ -45,6 +45,7 @@ from hybrid_sched.watchdog.executors import Executors
 from hybrid_sched.watchdog.orders import Orders
 from hybrid_sched.watchdog.policy import LivePolicy
 from hybrid_sched.watchdog.runner import WatchdogRunner
+from hybrid_sched.watchdog.watch import Watch
 
 _PROGRAM = Path(__file__).with_name("watcher_emulators.py")
 _EMULATORS = "watcher/tests/local_fixtures/nova_api_emulator.py"
@@ -106,9 +107,9 @@ class Cloud:
         self.engine = Engine(self.conf, term, None, self.clock, self.clock)
         executors = Executors(self.conf)
         policy = LivePolicy(self.conf, self.engine, self.moves, settings, executors, self.clock)
-        parts = (self.conf, self.moves, settings, policy, executors)
-        self.runner = WatchdogRunner(*parts, term, self._pool, self.clock)
-        self.orders = Orders(*parts, self.runner, term, self.clock)
+        watch = Watch(self.conf, self.moves, settings, policy, executors, term, self.clock)
+        self.runner = WatchdogRunner(watch, self._pool)
+        self.orders = Orders(watch, self.runner)
         self.report()
 
     def clock(self) -> float:

@@ -30,6 +30,7 @@ from hybrid_sched.watchdog.executors import Executors
 from hybrid_sched.watchdog.orders import Orders
 from hybrid_sched.watchdog.policy import LivePolicy
 from hybrid_sched.watchdog.runner import WatchdogRunner
+from hybrid_sched.watchdog.watch import Watch
 
 PERIOD_S = 60.0
 SETTLE_S = 90.0
@@ -207,9 +208,10 @@ class World:
         self.policy = LivePolicy(
             self.conf, self.engine, self.moves, self.settings, self.executors, self.clock
         )
-        parts = (self.conf, self.moves, self.settings, self.policy, self.executors)
-        self.runner = WatchdogRunner(*parts, self.term, InlinePool(), self.clock)
-        self.orders = Orders(*parts, self.runner, self.term, self.clock)
+        parts = (self.moves, self.settings, self.policy, self.executors)
+        watch = Watch(self.conf, *parts, self.term, self.clock)
+        self.runner = WatchdogRunner(watch, InlinePool())
+        self.orders = Orders(watch, self.runner)
         self.report()
 
     def report(self) -> None:

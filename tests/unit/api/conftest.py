@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import requests_mock
@@ -11,19 +10,6 @@ from keystone_emulator import Keystone
 from keystonemiddleware.fixture import AuthTokenFixture
 
 from hybrid_sched.db import Database
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'test.sqlite'}"
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url, sqlite_synchronous=False)
-    database.sync()
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ def test_the_migrations_lead_to_the_schema(database: Database):
     assert differences == []
 
 
-def test_a_missing_schema_is_refused_and_nothing_is_made(url: str, tmp_path: Path):
-    database = Database(url)
+def test_a_missing_schema_is_refused_and_nothing_is_made(database_url: str, tmp_path: Path):
+    database = Database(database_url)
     assert database.version() is None
     with pytest.raises(
         DatabaseNotReady, match=r"has no tables yet. Run `hybrid-sched-manage db sync`"
@@ -41,9 +41,9 @@ def test_a_missing_schema_is_refused_and_nothing_is_made(url: str, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_reading_from_a_missing_schema_names_the_remedy(url: str):
+def test_reading_from_a_missing_schema_names_the_remedy(database_url: str):
     with pytest.raises(DatabaseError, match="Run `hybrid-sched-manage db sync`"):
-        Terms(Database(url)).newest()
+        Terms(Database(database_url)).newest()
 
 
 def test_sync_makes_it_once(database: Database):
@@ -73,14 +73,14 @@ def test_where_it_may_a_missing_schema_is_made_with_its_folder(tmp_path: Path):
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o750
 
 
-def test_an_older_schema_is_refused_even_there(database: Database, url: str, monkeypatch):
+def test_an_older_schema_is_refused_even_there(database: Database, database_url: str, monkeypatch):
     now = migrations.newest()
     monkeypatch.setattr(migrations, "newest", lambda: "9999")
     monkeypatch.setattr(migrations, "known", lambda: {now, "9999"})
     with pytest.raises(
         DatabaseNotReady, match=rf"revision {now}, this release needs 9999. Run .*db sync"
     ):
-        Database(url, create_missing=True).check()
+        Database(database_url, create_missing=True).check()
 
 
 def test_a_schema_of_a_newer_release_is_refused(database: Database):
@@ -93,8 +93,8 @@ def test_a_schema_of_a_newer_release_is_refused(database: Database):
         database.sync()
 
 
-def test_an_unknown_revision_is_refused(url: str):
-    database = Database(url)
+def test_an_unknown_revision_is_refused(database_url: str):
+    database = Database(database_url)
     newest = migrations.newest()
     with pytest.raises(DatabaseError, match=rf"revision '0815' .*for the newest, {newest}\."):
         database.sync("0815")
@@ -103,17 +103,17 @@ def test_an_unknown_revision_is_refused(url: str):
 
 def test_several_may_sync_at_once(tmp_path: Path):
     """Two engines that start for the first time on one machine."""
-    url = f"sqlite:///{tmp_path / 'it.sqlite'}"
+    database_url = f"sqlite:///{tmp_path / 'it.sqlite'}"
     children = []
     for _ in range(4):
         child = os.fork()
         if child == 0:
             code = 1
             try:
-                Database(url, create_missing=True).check()
+                Database(database_url, create_missing=True).check()
                 code = 0
             finally:
                 os._exit(code)
         children.append(child)
     assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0, 0]
-    Database(url).check()
+    Database(database_url).check()

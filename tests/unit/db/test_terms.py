@@ -27,9 +27,9 @@ def test_terms_grow(database: Database):
     assert tuple(row) == (1, 2, "two", 1_760_000_001.5)
 
 
-def test_no_two_threads_get_the_same(url: str, database: Database):
+def test_no_two_threads_get_the_same(database_url: str, database: Database):
     def begin(number: int) -> list[int]:
-        terms = Terms(Database(url))
+        terms = Terms(Database(database_url))
         return [terms.begin(f"engine {number}", 1.0) for _ in range(10)]
 
     with ThreadPoolExecutor(4) as pool:

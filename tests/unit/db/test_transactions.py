@@ -18,13 +18,14 @@ def pragma(database: Database, name: str) -> object:
     return database.read(lambda connection: connection.scalar(sa.text(f"PRAGMA {name}")))
 
 
-def test_a_commit_is_on_disk(database: Database):
-    assert pragma(database, "journal_mode") == "wal"
-    assert pragma(database, "synchronous") == 2  # FULL
+def test_a_commit_is_on_disk(database_url: str, database: Database):
+    durable = Database(database_url)
+    assert pragma(durable, "journal_mode") == "wal"
+    assert pragma(durable, "synchronous") == 2  # FULL
 
 
-def test_an_operator_may_give_that_up(url: str, database: Database):
-    assert pragma(Database(url, sqlite_synchronous=False), "synchronous") == 0
+def test_an_operator_may_give_that_up(database: Database):
+    assert pragma(database, "synchronous") == 0
 
 
 def test_nothing_is_opened_before_the_first_use(tmp_path: Path):
@@ -32,8 +33,8 @@ def test_nothing_is_opened_before_the_first_use(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_child_may_use_what_its_parent_made(database: Database, url: str):
-    lazy = Database(url)
+def test_a_child_may_use_what_its_parent_made(database: Database, database_url: str):
+    lazy = Database(database_url)
     child = os.fork()
     if child == 0:
         code = 1

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -85,14 +83,6 @@ class Desk:
 
     def names(self, **arguments: Any) -> list[str]:
         return [task["name"] for task in self.ask("tasks", **arguments)["tasks"]]
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'test.sqlite'}")
-    database.sync()
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,17 +12,8 @@ from emulators import EngineEmulator
 from oslo_config import cfg
 
 from hybrid_sched.conf import client as options
-from hybrid_sched.db import Database
 from hybrid_sched.quota.client import QuotaClient
 from hybrid_sched.rpc import bus
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    base = Database(f"sqlite:///{tmp_path / 'test.sqlite'}", sqlite_synchronous=False)
-    base.sync()
-    yield base
-    base.close()
 
 
 @pytest.fixture

@@ -17,15 +17,16 @@ from hybrid_sched.rpc.isolation import MOST_EVENTS, OOM_KILL, HostEvent
 
 LOG = log.getLogger(__name__)
 
-#: A back end tells of what the kernel counts a moment later.
-_ONE_EVENT_S = 1.0
+#: A back end tells of what the kernel counts a moment later; and of a task that is killed over and over, such as one that
+#: starts again what takes too much, each event says the same.
+ONE_EVENT_S = 10.0
 
 
 class Events:
     """The newest events of the host.
 
     The kernel counts what a back end may not tell, and a back end tells what the kernel cannot any more when the task is gone
-    with its control group; what both tell is one event.
+    with its control group; what both tell is one event. So is what a back end tells of one task within ten seconds.
 
     :param replica: where they are kept, and the counters of the last look.
     :param now_s: the wall clock.
@@ -37,8 +38,8 @@ class Events:
         self._lock = threading.Lock()
         #: Of which a back end has told since the last look.
         self._told: set[str] = set()
-        #: When the kernel's counter of each told something last.
-        self._counted_at_s: dict[str, float] = {}
+        #: When something was noted of each task last.
+        self._noted_at_s: dict[str, float] = {}
         self._counts = {
             uuid: (counters.life, counters.values[OOM_KILLS])
             for look in replica.state.looks.values()
@@ -52,10 +53,11 @@ class Events:
         """Note what a back end told. It may be asked by any thread."""
         with self._lock:
             self._told.add(uuid)
-            since_s = self._now_s() - self._counted_at_s.get(uuid, -_ONE_EVENT_S)
-            is_known = 0 <= since_s < _ONE_EVENT_S
-        if not is_known:
-            self._note(uuid)
+            since_s = self._now_s() - self._noted_at_s.get(uuid, -ONE_EVENT_S)
+            if 0 <= since_s < ONE_EVENT_S:
+                return
+            self._noted_at_s[uuid] = self._now_s()
+        self._note(uuid)
 
     def look(self, seen: Sequence[SeenTask], *, complete: bool) -> None:
         """Compare the kernel's counters with those of the last look.
@@ -75,13 +77,13 @@ class Events:
             # With a new life the kernel counts from 0.
             if count > (known if known_life == life else 0) and uuid not in told:
                 with self._lock:
-                    self._counted_at_s[uuid] = self._now_s()
+                    self._noted_at_s[uuid] = self._now_s()
                 self._note(uuid)
         if complete:
             with self._lock:
                 self._counts = {}
-                self._counted_at_s = {
-                    uuid: at_s for uuid, at_s in self._counted_at_s.items() if uuid in counts
+                self._noted_at_s = {
+                    uuid: at_s for uuid, at_s in self._noted_at_s.items() if uuid in counts
                 }
         self._counts.update(counts)
         self._knows = True

@@ -106,6 +106,7 @@ class AgentService(cotyledon.Service):  # type: ignore[misc] # cotyledon has no 
         watching.start()
         while (due := self._rounds.next()) is not None:
             self._make(due, inspector, outbox)
+            self._rounds.over()
         watching.stop(_STOP_TIMEOUT_S)
         listener.join(_STOP_TIMEOUT_S)
         # Either may be inside the bus, waiting for a broker that is away; then it ends with the process.

@@ -65,7 +65,9 @@ class Watching:
                     LOG.info("Watcher %s listens again.", name)
                 pause_s, failing = self._first_pause_s, False
             elif happening.kind is Kind.OOM_KILL:
+                # It changes no limit; where the task ends with it, that is told, too.
                 self._oom_kill(happening.uuid)
+                return
             # Something may have happened while nobody listened, too.
             self._changed()
 

@@ -74,6 +74,22 @@ def test_what_a_back_end_tells_and_the_kernel_counts_is_one_event(
     assert noted(replica) == ["one", "one", "one"]
 
 
+def test_a_task_that_is_killed_over_and_over_is_noted_now_and_then(
+    replica: Replica, now: Now
+) -> None:
+    events = Events(replica, now)
+    events.look([killed(0), killed(0, "two")], complete=True)
+    for number in range(1, 61):
+        now.at_s += 0.5
+        events.oom_kill("one")
+        if number % 10 == 0:
+            events.look([killed(number), killed(0, "two")], complete=True)
+    assert noted(replica) == ["one"] * 3
+    # The others are not kept waiting by it.
+    events.oom_kill("two")
+    assert noted(replica) == ["one"] * 3 + ["two"]
+
+
 def test_while_a_source_fails_its_counters_are_kept(replica: Replica, now: Now) -> None:
     events = Events(replica, now)
     events.look([killed(1)], complete=True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from agents import conf
 
-from hybrid_sched.agent.rounds import GATHERED_S, LEAST_GAP_S, Round, Rounds
+from hybrid_sched.agent.rounds import GAP_OF_ROUNDS, GATHERED_S, LEAST_GAP_S, Round, Rounds
 
 ALL = Round(report=True, sweep=True)
 REPORT, EVENTS, SWEEP = Round(report=True), Round(events=True), Round(sweep=True)
@@ -69,6 +69,33 @@ def test_events_that_go_on_leave_a_gap_between_passes(time: Time) -> None:
         made.happened()
         passes += after(time, made, LEAST_GAP_S / 16) == EVENTS
     assert passes == 128 / 16
+
+
+def test_events_that_go_on_take_a_tenth_of_the_time_however_long_a_round_is(time: Time) -> None:
+    made = rounds(time)
+    made.over()
+    began_s, spent_s = time.now_s, 0.0
+    for _ in range(1000):
+        made.happened()
+        due = after(time, made, 0.125)
+        if due.events or due.sweep:
+            time.now_s += 0.5
+        if due.events:
+            spent_s += 0.5
+        made.over()
+    assert 0.05 < spent_s / (time.now_s - began_s) <= 0.1
+
+
+def test_after_a_quick_round_events_wait_no_longer_for_the_long_one_before(time: Time) -> None:
+    made = rounds(time)
+    time.now_s += 3.0
+    made.over()
+    made.happened()
+    assert after(time, made, 1.0).events is False
+    assert after(time, made, GAP_OF_ROUNDS * 3.0 - 1.0).events is True
+    made.over()
+    made.happened()
+    assert after(time, made, LEAST_GAP_S).events is True
 
 
 def test_a_report_that_is_asked_for_comes_at_once_and_once(time: Time) -> None:

@@ -7,6 +7,7 @@ makes is gone, and all that it configures is as before, when its contexts are le
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import http.client
 import os
@@ -15,12 +16,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import psutil
+
 from lab import hosts
 from lab.cloud import Cloud, wait_for
 from lab.layout import CHECKOUT, Host, Lab
+from lab.processes import ProcessTable
 from lab.services import hybrid, nova, zun
 
 TIMEOUT_S = 10.0
+#: How the names of the processes begin that are guests, or are above containers.
+_TASKS = ("qemu-system", "containerd-shim")
 
 
 class Website:
@@ -82,11 +88,12 @@ class Neighbourhood:
         self._prefix = prefix
         self._cloud = Cloud(lab)
         self.host, self.other = lab.hosts[:2]
+        self._cpus = frozenset(range(os.cpu_count() or 2))
 
     @contextmanager
     def dedicated_cpus(self) -> Iterator[None]:
         """Have the host's last CPU kept for guests with CPUs of their own for a while, as an operator would."""
-        last = (os.cpu_count() or 2) - 1
+        last = max(self._cpus)
         shared = "0" if last == 1 else f"0-{last - 1}"
         try:
             nova.configure_compute(
@@ -99,6 +106,37 @@ class Neighbourhood:
             nova.configure_compute(self._lab, self.host)
             self._restart("nova-compute")
             self._wait_for_cpus(dedicated=False)
+
+    @contextmanager
+    def services_apart(self) -> Iterator[None]:
+        """Keep the lab's services and this process off the dedicated CPU for a while.
+
+        So does an operator with the services of such a host (``CPUAffinity`` of systemd); the control plane and the clients are
+        on machines of their own. This process comes before all others, too: what it waits for a CPU is not the guest's doing.
+        """
+        self._keep_on(self._cpus - {max(self._cpus)})
+        try:
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+            yield
+        finally:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+            self._keep_on(self._cpus)
+
+    def _keep_on(self, cpus: frozenset[int]) -> None:
+        """Have the threads of all services, and those of this process, run on some CPUs."""
+        roots = [each.pid for each in ProcessTable(self._lab).all() if each.alive]
+        waiting = [psutil.Process(pid) for pid in roots]
+        found = {os.getpid()}
+        while waiting:
+            process = waiting.pop()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if not process.name().startswith(_TASKS):
+                    found.add(process.pid)
+                    waiting += process.children()
+        for pid in found:
+            with contextlib.suppress(OSError):
+                for thread in os.listdir(f"/proc/{pid}/task"):
+                    os.sched_setaffinity(int(thread), cpus)
 
     def _wait_for_cpus(self, *, dedicated: bool) -> None:
         provider = self._cloud.provider(self.host.name)

@@ -24,7 +24,7 @@ from lab.layout import Host, Lab, saved_lab
 
 _PATH = Path(".bench") / "noisy.json"
 _REQUESTS_A_S = 20
-_REQUESTS = 600
+_REQUESTS = 1200
 _SINK_PORT = 5001
 
 #: What each hog does for ever, and what it declares besides a quarter of a core and 64 MiB.
@@ -91,7 +91,8 @@ def measure(lab: Lab) -> dict[str, Any]:
     figures: dict[str, Any] = {}
 
     def note(name: str, website: Website) -> None:
-        figures[name] = summary(response_times_s(website))
+        with place.services_apart():
+            figures[name] = summary(response_times_s(website))
         print(f"  {name}: {figures[name]}", file=sys.stderr)
 
     with ExitStack() as whole:

@@ -111,8 +111,9 @@ class Neighbourhood:
     def services_apart(self) -> Iterator[None]:
         """Keep the lab's services and this process off the dedicated CPU for a while.
 
-        So does an operator with the services of such a host (``CPUAffinity`` of systemd); the control plane and the clients are
-        on machines of their own. This process comes before all others, too: what it waits for a CPU is not the guest's doing.
+        So does an operator with the services of such a host (``CPUAffinity`` of systemd); the control plane, the other hosts
+        and the clients are machines of their own. This process comes before all others, too: what it waits for a CPU is not
+        the guest's doing.
         """
         self._keep_on(self._cpus - {max(self._cpus)})
         try:
@@ -123,16 +124,17 @@ class Neighbourhood:
             self._keep_on(self._cpus)
 
     def _keep_on(self, cpus: frozenset[int]) -> None:
-        """Have the threads of all services, and those of this process, run on some CPUs."""
-        roots = [each.pid for each in ProcessTable(self._lab).all() if each.alive]
-        waiting = [psutil.Process(pid) for pid in roots]
+        """Have the threads of all services, of all that is on other hosts, and those of this process run on some CPUs."""
         found = {os.getpid()}
-        while waiting:
-            process = waiting.pop()
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if not process.name().startswith(_TASKS):
-                    found.add(process.pid)
-                    waiting += process.children()
+        for root in ProcessTable(self._lab).all():
+            tasks = _TASKS if root.name == self.host.name else ()
+            waiting = [root.pid] if root.alive else []
+            while waiting:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process = psutil.Process(waiting.pop())
+                    if not process.name().startswith(tasks):
+                        found.add(process.pid)
+                        waiting += [child.pid for child in process.children()]
         for pid in found:
             with contextlib.suppress(OSError):
                 for thread in os.listdir(f"/proc/{pid}/task"):

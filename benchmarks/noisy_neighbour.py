@@ -26,6 +26,8 @@ _PATH = Path(".bench") / "noisy.json"
 _REQUESTS_A_S = 20
 _REQUESTS = 1200
 _SINK_PORT = 5001
+#: Takes all that is sent. Its own input stays open, since nc ends with it.
+_SINK = "[ -p /open ] || mkfifo /open; nc -l -p {port} <>/open >/dev/null"
 
 #: What each hog does for ever, and what it declares besides a quarter of a core and 64 MiB.
 HOGS: dict[str, tuple[str, dict[str, str]]] = {
@@ -76,7 +78,7 @@ def hogs(place: Neighbourhood) -> Iterator[None]:
         return start_container(name, host, 0.25, 64, command, labels=labels)
 
     with place.containers() as start_container:
-        sink = start("sink", place.other, f"nc -l -p {_SINK_PORT} >/dev/null", {})
+        sink = start("sink", place.other, _SINK.format(port=_SINK_PORT), {})
         started = [
             start(name, place.host, work.format(sink=sink.address, port=_SINK_PORT), labels)
             for name, (work, labels) in HOGS.items()

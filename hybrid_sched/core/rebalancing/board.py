@@ -215,8 +215,8 @@ class Board:
     def over(self, place: Place) -> Iterator[int]:
         """Give the resources of which a host is exhausted.
 
-        It was over the limit for n of the last m periods, none of them before its last move, and is expected to be when the
-        moves under way are done.
+        It was over the limit for n of the last m periods, none of them before its last move was begun or done, and is expected
+        to be when the moves under way are done. What led to a move is no evidence for another one.
         """
         signal = self.situation.history.hosts.get(place.name)
         if signal is None:

@@ -35,11 +35,12 @@ class Restraint:
                 self._apart.setdefault(uuid, set()).update(group - {uuid})
         for move in situation.moves:
             age_s = situation.now_s - move.at_s
+            if move.in_flight or move.state is MoveState.DONE:
+                for host in (move.source, move.target):
+                    self._moved_at_s[host] = max(move.at_s, self._moved_at_s.get(host, -inf))
             if move.in_flight:
                 self.count(move.task, move.source, move.target)
             elif move.state is MoveState.DONE:
-                for host in (move.source, move.target):
-                    self._moved_at_s[host] = max(move.at_s, self._moved_at_s.get(host, -inf))
                 if age_s < parameters.task_cooldown_s:
                     self._resting.add(move.task)
                 if age_s < parameters.host_cooldown_s:
@@ -55,7 +56,7 @@ class Restraint:
         self._in_cluster += 1
 
     def moved_at_s(self, host: str) -> float:
-        """Give the Unix time at which the last move from or to a host was done."""
+        """Give the Unix time at which the last move from or to a host was begun or done."""
         return self._moved_at_s.get(host, -inf)
 
     def of_task(self, uuid: str) -> str | None:

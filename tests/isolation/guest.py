@@ -37,7 +37,7 @@ _DISTRIBUTIONS = (
 _TREES = (
     *("bin", "sbin", "lib", "lib64", "etc", "usr/bin", "usr/sbin", "usr/lib64"),
     *("usr/lib/x86_64-linux-gnu", "usr/lib/libvirt", "usr/lib/systemd"),
-    *("usr/share/qemu", "usr/share/seabios", "usr/share/libvirt"),
+    *("usr/share/qemu", "usr/share/seabios", "usr/share/libvirt", "usr/lib/ipxe"),
 )
 #: Large, and of no use to the suite.
 _WITHOUT = (

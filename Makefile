@@ -73,7 +73,7 @@ test-zun: venv  ## Run the functional tests with Zun; RELEASE=2026.1 runs them w
 test-faults: venv  ## Run random sequences of faults on engines, agents and a real broker (about 12 minutes).
 	@tools/run-suites faults
 
-test-isolation: venv  ## Measure guests and containers under full load against their limits, with cgroup v1 and v2 (about 12 minutes).
+test-isolation: venv  ## Measure guests and containers under full load against their limits, with cgroup v1 and v2 (about 11 minutes).
 	@tools/run-suites isolation
 
 test-lab: venv  ## Start the lab and drive it with the real clients.

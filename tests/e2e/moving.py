@@ -109,13 +109,11 @@ class Moves:
         self._before = {each["UUID"] for each in self._all()}
 
     def now(self) -> list[Fields]:
-        """List the moves away from the host, the oldest first, without those that were given up before they were begun."""
+        """List the moves away from the host, the oldest first."""
         new = [
             each
             for each in self._all()
-            if each["From"] == self._host
-            and each["UUID"] not in self._before
-            and not each["Text"].startswith("It was not begun")
+            if each["From"] == self._host and each["UUID"] not in self._before
         ]
         return sorted(new, key=lambda each: each["Planned"])
 

@@ -19,7 +19,7 @@ LOG = log.getLogger(__name__)
 
 #: A back end tells of what the kernel counts a moment later; and of a task that is killed over and over, such as one that
 #: starts again what takes too much, each event says the same.
-ONE_EVENT_S = 10.0
+_ONE_EVENT_S = 10.0
 
 
 class Events:
@@ -53,8 +53,8 @@ class Events:
         """Note what a back end told. It may be asked by any thread."""
         with self._lock:
             self._told.add(uuid)
-            since_s = self._now_s() - self._noted_at_s.get(uuid, -ONE_EVENT_S)
-            if 0 <= since_s < ONE_EVENT_S:
+            since_s = self._now_s() - self._noted_at_s.get(uuid, -_ONE_EVENT_S)
+            if 0 <= since_s < _ONE_EVENT_S:
                 return
             self._noted_at_s[uuid] = self._now_s()
         self._note(uuid)

@@ -12,7 +12,7 @@ from hybrid_sched.simulation.plots import number, read_lines
 
 COLUMNS = tuple(field.name for field in fields(Outcome))
 #: What is aimed at: so much of the CPU used, overload in so much of the time at most.
-GOAL_UTIL, GOAL_OVERLOAD = 0.8, 0.01
+_GOAL_UTIL, _GOAL_OVERLOAD = 0.8, 0.01
 #: It cannot be had: guests would have to be cut at will.
 _BOUND = "bound"
 #: Color of each kind of hosts, and where names of its points are, in points, so that they do not lie on each other.
@@ -47,7 +47,7 @@ def read_points(path: str) -> tuple[Point, ...]:
     points = []
     for where, row in read_lines(path, COLUMNS, remedy):
         if row["policy"] != _BOUND:
-            name = row["policy"] + ("" if row["net"] in {"none", "-"} else f" + {row['net']}")
+            name = row["policy"] + ("" if row["net"] == "none" else f" + {row['net']}")
             util, overload = (
                 number(where, field, row[field], remedy) for field in ("cpu_util", "overload_part")
             )
@@ -93,8 +93,8 @@ def show(outcomes: Mapping[str, Sequence[Point]], axes: Any) -> None:
                     color=color,
                     fontsize=6,
                 )
-    axes.axvspan(GOAL_UTIL, 1, 0, 1, color="tab:gray", alpha=0.08)
-    axes.axhline(GOAL_OVERLOAD, color="tab:gray", linewidth=1, linestyle="--")
+    axes.axvspan(_GOAL_UTIL, 1, 0, 1, color="tab:gray", alpha=0.08)
+    axes.axhline(_GOAL_OVERLOAD, color="tab:gray", linewidth=1, linestyle="--")
     axes.set_title("Overload against use of the CPU")
     axes.set_xlabel("part of the used hosts' CPU that guests used")
     axes.set_ylabel("part of their time with more asked for than they have")

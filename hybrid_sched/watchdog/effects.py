@@ -21,13 +21,8 @@ class Effects:
     """Measure the moves of the ledger during one term. For one thread at a time."""
 
     def __init__(self, watch: Watch) -> None:
+        self._watch = watch
         self._options = watch.conf.watchdog
-        self._moves = watch.moves
-        self._settings = watch.settings
-        self._policy = watch.policy
-        self._executors = watch.executors
-        self._term = watch.term
-        self._clock_s = watch.clock_s
 
     def measure(self, now_s: float) -> None:
         """Measure the moves that are due; what cannot be told for as long again stays unmeasured.
@@ -38,7 +33,7 @@ class Effects:
         after_s = self._options.measure_after_s
         due = [
             move
-            for move in self._moves.since(now_s - 2 * after_s)
+            for move in self._watch.moves.since(now_s - 2 * after_s)
             if move.state is MoveState.DONE
             and move.measured is None
             and move.ended_at_s <= now_s - after_s
@@ -46,12 +41,12 @@ class Effects:
         ]
         if not due:
             return
-        situation = self._policy.situation()
+        situation = self._watch.policy.situation()
         for move in due:
             effect = measured_effect(move, situation)
             if effect is None:
                 continue
-            self._moves.note_measured(move.uuid, effect, self._term)
+            self._watch.moves.note_measured(move.uuid, effect, self._watch.term)
             LOG.info(
                 "Move %s was predicted to leave %s at %.0f %% of %s and %s at %.0f %%; they are at %.0f %% and %.0f %%.",
                 move.uuid,
@@ -67,9 +62,9 @@ class Effects:
             self._judge(strategy)
 
     def _judge(self, strategy: str) -> None:
-        known = self._settings.switches().get(strategy, StrategySwitch())
+        known = self._watch.settings.switches().get(strategy, StrategySwitch())
         limit = self._options.shortfall_limit
-        newest = self._moves.newest_measured(strategy, known.since_s, IN_A_ROW)
+        newest = self._watch.moves.newest_measured(strategy, known.since_s, IN_A_ROW)
         if known.off_text or len(newest) < IN_A_ROW or not all(_is_off(m, limit) for m in newest):
             return
         text = (
@@ -77,11 +72,11 @@ class Effects:
             f"predicted by more than {limit:.0%} of its capacity. See `hybrid-sched-manage rebalance list`, and switch it "
             f"on again with `hybrid-sched-manage rebalance enable {strategy}`."
         )
-        self._settings.switch(strategy, text, self._term, self._clock_s())
+        self._watch.settings.switch(strategy, text, self._watch.term, self._watch.clock_s())
         LOG.error("%s", text)
 
     def _is_real(self, move: MoveRecord) -> bool:
-        executor = self._executors.get(move.executor)
+        executor = self._watch.executors.get(move.executor)
         return executor is not None and executor.is_real
 
 

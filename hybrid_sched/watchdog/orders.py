@@ -76,14 +76,9 @@ class Orders:
     """
 
     def __init__(self, watch: Watch, runner: WatchdogRunner) -> None:
+        self._watch = watch
         self._options = watch.conf.watchdog
-        self._moves = watch.moves
-        self._settings = watch.settings
-        self._policy = watch.policy
-        self._executors = watch.executors
-        self._term = watch.term
         self._runner = runner
-        self._clock_s = watch.clock_s
         # In memory alone: a plan of another engine is refused, and made anew.
         self._shown: OrderedDict[str, ShownPlan] = OrderedDict()
 
@@ -99,12 +94,12 @@ class Orders:
             if drains:
                 self._require_host(drains)
             try:
-                plan = self._policy.decide(strategy, frozenset({drains} if drains else ()))
+                plan = self._watch.policy.decide(strategy, frozenset({drains} if drains else ()))
             except PluginNotFound as fault:
                 raise OrderRefused(f"strategy: {fault}") from None
             plan_id = str(uuid.uuid4())
-            moves = tuple(self._policy.new_moves(plan.decisions, plan_id, strategy))
-            shown = ShownPlan(plan_id, strategy, plan, moves, drains, self._clock_s())
+            moves = tuple(self._watch.policy.new_moves(plan.decisions, plan_id, strategy))
+            shown = ShownPlan(plan_id, strategy, plan, moves, drains, self._watch.clock_s())
             self._shown[plan_id] = shown
             while len(self._shown) > _MOST_SHOWN:
                 self._shown.popitem(last=False)
@@ -123,26 +118,28 @@ class Orders:
                 raise OrderRefused(
                     f"there is no plan {plan_id} to apply: it was applied already, or another engine leads now; make a new one"
                 )
-            age_s = self._clock_s() - shown.at_s
+            age_s = self._watch.clock_s() - shown.at_s
             if age_s > limit_s:
                 raise OrderRefused(
                     f"plan {plan_id} is {age_s:.0f} s old, and plans are valid for {limit_s:g} s; make a new one"
                 )
-            if not self._policy.is_current(shown.moves):
+            if not self._watch.policy.is_current(shown.moves):
                 raise OrderRefused(
                     f"[watchdog] mode or executors have changed since plan {plan_id} was made; make a new one"
                 )
             drains = frozenset({shown.drains} if shown.drains else ())
-            if reasons := self._policy.why_not([each.decision for each in shown.moves], drains):
+            if reasons := self._watch.policy.why_not(
+                [each.decision for each in shown.moves], drains
+            ):
                 raise OrderRefused(
                     f"the cluster has changed since plan {plan_id} was made: {'; '.join(reasons)}; make a new one"
                 )
-            if shown.moves and not self._moves.add(shown.moves, self._term):
+            if shown.moves and not self._watch.moves.add(shown.moves, self._watch.term):
                 raise OrderRefused(
                     f"a task of plan {plan_id} is being moved already; make a new one"
                 )
             if shown.drains:
-                self._settings.drain(shown.drains, self._term, self._clock_s())
+                self._watch.settings.drain(shown.drains, self._watch.term, self._watch.clock_s())
             del self._shown[plan_id]
         LOG.info("Plan %s is applied: %d moves.", plan_id, len(shown.moves))
         return shown.moves
@@ -154,22 +151,24 @@ class Orders:
         :returns: the moves as they are now.
         :raises OrderRefused: when there is nothing to cancel.
         """
-        known = [each for each in self._moves.in_flight() if wanted in {each.uuid, each.plan}]
+        known = [each for each in self._watch.moves.in_flight() if wanted in {each.uuid, each.plan}]
         if not known:
-            ended = self._moves.get(wanted)
+            ended = self._watch.moves.get(wanted)
             if ended is not None:
                 raise OrderRefused(f"move {wanted} has ended: it is {ended.state}")
             raise OrderRefused(f"there is no move or plan {wanted} that is planned or running")
-        now_s = self._clock_s()
+        now_s = self._watch.clock_s()
         why = "An operator has cancelled it."
-        noted = [self._moves.cancel(each.uuid, self._term, now_s, why) for each in known]
+        noted = [
+            self._watch.moves.cancel(each.uuid, self._watch.term, now_s, why) for each in known
+        ]
         return [move for move in noted if move is not None]
 
     def moves(
         self, limit: int, before: int | None, states: Collection[MoveState] | None
     ) -> list[MoveRecord]:
         """Give moves of the ledger, the newest first; see :meth:`MoveStore.newest`."""
-        return self._moves.newest(limit, before, states)
+        return self._watch.moves.newest(limit, before, states)
 
     def undrain(self, host: str) -> list[MoveRecord]:
         """Have a host take tasks again, and cancel the moves that empty it.
@@ -177,13 +176,13 @@ class Orders:
         :returns: those moves.
         :raises OrderRefused: when it is not drained.
         """
-        if not self._settings.undrain(host, self._term):
+        if not self._watch.settings.undrain(host, self._watch.term):
             raise OrderRefused(f"host {host} is not drained")
-        now_s = self._clock_s()
+        now_s = self._watch.clock_s()
         why = f"Host {host} is drained no longer."
         noted = [
-            self._moves.cancel(each.uuid, self._term, now_s, why)
-            for each in self._moves.in_flight()
+            self._watch.moves.cancel(each.uuid, self._watch.term, now_s, why)
+            for each in self._watch.moves.in_flight()
             if each.strategy == DRAIN and each.decision.source == host
         ]
         return [move for move in noted if move is not None]
@@ -193,29 +192,29 @@ class Orders:
 
         :raises OrderRefused: when it is not off.
         """
-        if not self._settings.switches().get(strategy, StrategySwitch()).off_text:
+        if not self._watch.settings.switches().get(strategy, StrategySwitch()).off_text:
             raise OrderRefused(f"strategy {strategy} is not switched off")
-        self._settings.switch(strategy, "", self._term, self._clock_s())
+        self._watch.settings.switch(strategy, "", self._watch.term, self._watch.clock_s())
         LOG.info("Strategy %s is switched on again.", strategy)
 
     def status(self) -> Status:
         """Say how the watchdog stands."""
         off = {
             name: switch.off_text
-            for name, switch in self._settings.switches().items()
+            for name, switch in self._watch.settings.switches().items()
             if switch.off_text
         }
-        drained = tuple(sorted(self._settings.drained()))
+        drained = tuple(sorted(self._watch.settings.drained()))
         options = self._options
         return Status(options.mode, options.strategy, off, drained, self._runner.left_alone)
 
     def steps_of(self, executor: str) -> list[str]:
         """Say what an executor does to a task, in order."""
-        made = self._executors.get(executor)
+        made = self._watch.executors.get(executor)
         return [] if made is None else list(made.steps)
 
     def _require_host(self, host: str) -> None:
-        known = self._policy.situation().snapshot.hosts
+        known = self._watch.policy.situation().snapshot.hosts
         if host not in known:
             names = ", ".join(sorted(known)[:10]) or "none yet"
             raise OrderRefused(f"host {host} is unknown; there are {names}")

@@ -38,14 +38,9 @@ class WatchdogRunner:
     """
 
     def __init__(self, watch: Watch, pool: Executor) -> None:
+        self._watch = watch
         self._options = watch.conf.watchdog
-        self._moves = watch.moves
-        self._settings = watch.settings
-        self._policy = watch.policy
-        self._executors = watch.executors
-        self._term = watch.term
         self._pool = pool
-        self._clock_s = watch.clock_s
         self._effects = Effects(watch)
         self._steps: dict[str, tuple[MoveRecord, Future[Step]]] = {}
         # Kept in memory alone: after a restart each move is looked at once it has settled.
@@ -71,12 +66,12 @@ class WatchdogRunner:
         :raises DatabaseError: when the database cannot be used; the next round goes on from what is in it.
         """
         self.take_up()
-        now_s = self._clock_s()
+        now_s = self._watch.clock_s()
         if now_s >= self._period_due_s:
             self._period_due_s = now_s + self._options.period_s
             with self.deciding:
                 self._run_period(now_s)
-        going = self._moves.in_flight()
+        going = self._watch.moves.in_flight()
         self.in_flight = Counter(move.state for move in going)
         for move in going:
             if len(self._steps) >= self._options.threads:
@@ -92,15 +87,15 @@ class WatchdogRunner:
                 self._take_up_one(move, future)
 
     def _run_period(self, now_s: float) -> None:
-        self._policy.observe()
+        self._watch.policy.observe()
         self._effects.measure(now_s)
-        switches = self._settings.switches()
+        switches = self._watch.settings.switches()
         left_alone: list[LeftAlone] = []
         for strategy in self._strategies():
             if switches.get(strategy, StrategySwitch()).off_text:
                 continue
             try:
-                plan = self._policy.decide(strategy)
+                plan = self._watch.policy.decide(strategy)
             except PluginNotFound as fault:
                 self._say("strategy", f"[watchdog] strategy: {fault}.")
                 continue
@@ -109,24 +104,24 @@ class WatchdogRunner:
             for each in plan.left_alone:
                 self._say(each.host, f"{each.reason}.")
             self._plan(
-                strategy, self._policy.new_moves(plan.decisions, str(uuid.uuid4()), strategy)
+                strategy, self._watch.policy.new_moves(plan.decisions, str(uuid.uuid4()), strategy)
             )
         self.left_alone = tuple(left_alone)
         if now_s >= self._forget_due_s:
             self._forget_due_s = now_s + _FORGET_PERIOD_S
             options = self._options
             kept_s = max(options.forget_after_s, options.task_cooldown_s, options.host_cooldown_s)
-            self._moves.forget(now_s - kept_s, self._term)
+            self._watch.moves.forget(now_s - kept_s, self._watch.term)
 
     def _strategies(self) -> list[str]:
         """Name those that decide now: what an operator drains goes first, and on in each mode."""
-        named = [DRAIN] if self._settings.drained() else []
+        named = [DRAIN] if self._watch.settings.drained() else []
         if self._options.mode != "off" and self._options.strategy not in named:
             named.append(self._options.strategy)
         return named
 
     def _plan(self, strategy: str, moves: list[MoveRecord]) -> None:
-        if moves and self._moves.add(moves, self._term):
+        if moves and self._watch.moves.add(moves, self._watch.term):
             for move in moves:
                 made = move.decision
                 LOG.info(
@@ -145,7 +140,7 @@ class WatchdogRunner:
         ):
             # The engine that led before may be within a step of it.
             return
-        executor = self._executors.get(move.executor)
+        executor = self._watch.executors.get(move.executor)
         if executor is None:
             return
         next_of = self._begin if move.state is MoveState.PLANNED else self._in_time
@@ -154,13 +149,13 @@ class WatchdogRunner:
             return
         self._mine.add(begun.uuid)
         # No step is begun by a leader whose term is over.
-        self._moves.confirm(self._term)
+        self._watch.moves.confirm(self._watch.term)
         self._steps[begun.uuid] = begun, self._pool.submit(_step, executor, begun)
 
     def _begin(self, move: MoveRecord, now_s: float) -> MoveRecord | None:
         """Check a move once more and note that it is begun; None when it is not."""
         with self.deciding:
-            reasons = self._policy.why_not([move.decision])
+            reasons = self._watch.policy.why_not([move.decision])
         if reasons:
             text = f"It was not begun, since the cluster has changed: {reasons[0]}."
             ended = replace(move, state=MoveState.CANCELLED, ended_at_s=now_s, text=text)
@@ -178,10 +173,10 @@ class WatchdogRunner:
             return move
         why = f"It has not ended within {limit_s:g} s and is being undone."
         LOG.warning("Move %s of task %s: %s", move.uuid, move.decision.task, why)
-        return self._moves.cancel(move.uuid, self._term, now_s, why)
+        return self._watch.moves.cancel(move.uuid, self._watch.term, now_s, why)
 
     def _take_up_one(self, move: MoveRecord, future: Future[Step]) -> None:
-        now_s = self._clock_s()
+        now_s = self._watch.clock_s()
         self._not_before_s[move.uuid] = now_s + self._options.retry_pause_s
         try:
             step = future.result()
@@ -206,7 +201,7 @@ class WatchdogRunner:
 
     def _write(self, before: MoveRecord, after: MoveRecord) -> bool:
         """Write a move; says whether its state was still the one that was read."""
-        if not self._moves.update(after, before.state, self._term):
+        if not self._watch.moves.update(after, before.state, self._watch.term):
             return False
         if after.state is not before.state or after.step != before.step:
             LOG.info("Move %s: %s %s. %s", after.uuid, after.state, after.step, after.text)

@@ -103,17 +103,17 @@ def test_an_unknown_revision_is_refused(database_url: str):
 
 def test_several_may_sync_at_once(tmp_path: Path):
     """Two engines that start for the first time on one machine."""
-    database_url = f"sqlite:///{tmp_path / 'it.sqlite'}"
+    url = f"sqlite:///{tmp_path / 'it.sqlite'}"
     children = []
     for _ in range(4):
         child = os.fork()
         if child == 0:
             code = 1
             try:
-                Database(database_url, create_missing=True).check()
+                Database(url, create_missing=True).check()
                 code = 0
             finally:
                 os._exit(code)
         children.append(child)
     assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0, 0]
-    Database(database_url).check()
+    Database(url).check()
